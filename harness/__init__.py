@@ -1,0 +1,1 @@
+"""A practical exam in production readiness for machine-learning engineers."""

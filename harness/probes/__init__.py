@@ -1,0 +1,1 @@
+"""One wrapper for each foreign tool that measures a stack."""
