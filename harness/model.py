@@ -353,6 +353,12 @@ class Bench(Protocol):
     def record(self, check_id: str, finding: Finding) -> None:
         """Record a finding that was made on both stacks at once (a duet, a comparison)."""
 
+    def guard(self, *check_ids: str) -> AbstractContextManager[None]:
+        """Steps that several checks stand on: when one fails, those checks that have no result yet get it.
+
+        A StackError of the candidate becomes their FAIL, anything else their ERROR; the block is left, not the run.
+        """
+
     def activity(self, name: str, kind: str) -> AbstractContextManager[None]:
         """Time a stretch for the run's timeline and show it as progress; kind is boot, load, drill or measure."""
 
