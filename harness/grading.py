@@ -1,225 +1,265 @@
-"""Runs a scenario's checks on a candidate's stack with the reference beside it, and decides who is to blame.
+"""Grades a submission: a fresh stack from it, the reference beside it, the scenario's checks, and a score.
 
-The checks themselves belong to the scenario (`grader/checks.py`); this room gives them two running stacks and turns
-what they find into check results:
-
-- a check that the candidate fails is run on the reference too; FAIL stands only where the reference passes;
-- a `StackError` that names the candidate is its FAIL; any other exception is an ERROR, ours;
-- a stack that is not ready in time, or that uses up the time of grading, fails what it did not reach.
+The checks themselves belong to the scenario (`grader/checks.py`). A stack that is not ready in time fails every check;
+where the reference does not come up, every check is an ERROR.
 """
 
 from __future__ import annotations
 
-import json
-import threading
+import shutil
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from harness.errors import StackError
+from harness import diagnosis, scoring
+from harness.bench import GradingBench, Progress
+from harness.errors import ExamError, NotReady, StackError, SubmissionError
+from harness.layout import Layouts
 from harness.model import (
     Activity,
-    CheckResult,
-    CheckSpec,
-    Finding,
-    Outcome,
-    Series,
+    Change,
+    Diagnosis,
+    DiagnosisRules,
+    Event,
+    RunRecord,
     Site,
     Stack,
     Variant,
 )
+from harness.registry_import import import_registry
+from harness.runtime.base import RunningStack, Runtime, StackPlan
+from harness.scenario import Scenario
+from harness.workspace import copy_registry, copy_tree, digests, file_digest, registry_entries, unpack
 
-GRADING_SECONDS = 420.0
-"""Budget for the drills of one submission; with both boots and the report a grade ends within eight minutes."""
+BOOT_SECONDS = 60.0
+"""A submission may take this long to come up, or four times what the reference takes if that is longer."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many checks have a result, and how many there are."""
-
-
-class OutOfTime(StackError):
-    """The candidate's stack used up the time of grading by missing deadlines."""
+PACKAGES = ("mlflow", "bentoml", "evidently", "locust", "scikit-learn", "pandas")
 
 
-class GradingBench:
-    """The `Bench` of one grading: two stacks, the results so far, evidence and a timeline."""
+@dataclass(frozen=True)
+class GradingJob:
+    """What is graded, and where: `archive` is the submission, `folder` where the run is written."""
 
-    def __init__(
-        self,
-        *,
-        checks: Sequence[CheckSpec],
-        variant: Variant,
-        candidate: Stack,
-        reference: Stack,
-        site: Site,
-        folder: Path,
-        progress: Progress,
-        started: float,
-    ) -> None:
-        self.variant = variant
-        self.candidate = candidate
-        self.reference = reference
-        self.site = site
-        self.results: dict[str, CheckResult] = {}
-        self.activities: list[Activity] = []
-        self.charts: list[Series] = []
-        self._checks = {spec.id: spec for spec in checks}
-        self._folder = folder
-        self._progress = progress
-        self._started = started
-        self._deadline = time.monotonic() + GRADING_SECONDS
-        self._lock = threading.Lock()
+    scenario: Scenario
+    variant: Variant
+    archive: Path
+    attempt: str
+    folder: Path
+    only: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    journal: tuple[Event, ...] = ()
+    estimate: str = ""
+    minutes_used: float = 0
 
-    def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
-        """See `Bench.check`."""
-        if check_id in self.results:
-            return None
+
+def with_place(job: GradingJob, *, attempt: str, folder: Path) -> GradingJob:
+    """The same job under another name, written to another folder."""
+    return replace(job, attempt=attempt, folder=folder)
+
+
+def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progress) -> RunRecord:
+    """Grade a submission on a fresh stack with the reference beside it; returns the run record, unwritten.
+
+    `job.only` limits the run to these checks and what is needed for them; the others get no result. Raises
+    SubmissionError for an archive that is none. What was started is ended, whatever happens.
+    """
+    started = time.monotonic()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    shutil.rmtree(job.folder, ignore_errors=True)
+    job.folder.mkdir(parents=True)
+    stacks = job.folder / "stacks"
+    progress("laying out both stacks", 0, len(job.scenario.spec.check))
+    healthy = layouts.healthy(job.scenario, job.variant)
+    candidate_plan = _plan(job, "candidate", stacks / "candidate", healthy)
+    reference_plan = _plan(job, "reference", stacks / "reference", healthy)
+    _lay_out_submission(job, candidate_plan, healthy)
+    copy_tree(healthy.workspace, reference_plan.workspace)
+    copy_registry(healthy.registry, reference_plan.registry)
+    try:
+        bench = _run(job, runtime, candidate_plan, reference_plan, healthy, progress, started)
+    finally:
+        for plan in (candidate_plan, reference_plan):
+            runtime.down(plan.folder)
+    spec = job.scenario.spec
+    said = _diagnosis(candidate_plan, layouts.broken(job.scenario, job.variant), spec.diagnosis)
+    score = scoring.score(
+        spec.check,
+        spec.diagnosis,
+        job.variant,
+        bench.results,
+        said,
+        layouts.facts(job.scenario, job.variant),
+        spec.fact,
+    )
+    record = RunRecord(
+        scenario=spec.id,
+        title=spec.title,
+        seed=job.variant.seed,
+        attempt=job.attempt,
+        submission_sha256=file_digest(job.archive),
+        runtime=runtime.name,
+        certifiable=runtime.certifiable,
+        started_at=started_at,
+        seconds=round(time.monotonic() - started, 1),
+        business_date=job.variant.business_date,
+        variant=job.variant,
+        score=score,
+        activities=tuple(bench.activities),
+        charts=tuple(bench.charts),
+        changes=job.changes,
+        journal=job.journal,
+        incident=_text(candidate_plan.workspace / "INCIDENT.md"),
+        estimate=job.estimate,
+        minutes_used=job.minutes_used,
+        minutes_allowed=spec.minutes,
+        versions={name: metadata.version(name) for name in PACKAGES},
+        notes=said.problems,
+    )
+    shutil.rmtree(stacks, ignore_errors=True)
+    return record
+
+
+def _run(
+    job: GradingJob,
+    runtime: Runtime,
+    candidate_plan: StackPlan,
+    reference_plan: StackPlan,
+    healthy: Site,
+    progress: Progress,
+    started: float,
+) -> GradingBench:
+    began = time.monotonic() - started
+    progress("booting both stacks", 0, len(job.scenario.spec.check))
+    candidate, reference, boot_seconds = _boot(runtime, candidate_plan, reference_plan)
+    bench = GradingBench(
+        checks=job.scenario.spec.check,
+        only=job.only,
+        variant=job.variant,
+        candidate=candidate if not isinstance(candidate, BaseException) else Absent(candidate_plan.name),
+        reference=reference if not isinstance(reference, BaseException) else Absent(reference_plan.name),
+        site=healthy,
+        folder=job.folder,
+        progress=progress,
+        started=started,
+    )
+    bench.activities.append(Activity(name="boot both stacks", kind="boot", start=began, end=time.monotonic() - started))
+    if isinstance(reference, BaseException):
+        bench.error_all(f"The reference did not come up: {str(reference)[:500]}", reference)
+    elif isinstance(candidate, NotReady):
+        bench.fail_all(f"The stack did not come up within {boot_seconds:.0f} s: {str(candidate)[:500]}")
+    elif isinstance(candidate, BaseException):
+        bench.error_all(f"The stack could not be started: {str(candidate)[:500]}", candidate)
+    else:
+        job.scenario.checks().grade(bench)
+        for service in job.scenario.spec.service:
+            bench.save(f"logs/{service.name}.txt", _log(candidate, service.name))
+        bench.error_all("The grader gave this check no result.")
+    return bench
+
+
+def _boot(
+    runtime: Runtime, candidate_plan: StackPlan, reference_plan: StackPlan
+) -> tuple[RunningStack | BaseException, RunningStack | BaseException, float]:
+    """Both stacks at once; the candidate's has max(60 s, 4 x the reference's boot)."""
+
+    def up(plan: StackPlan, deadline_s: float) -> tuple[RunningStack | BaseException, float]:
+        began = time.monotonic()
         try:
-            finding = self._probe(self.candidate, probe)
-            if finding.ok is False and control:
-                reference = self._probe(self.reference, probe)
-                if reference.ok is not True:
-                    self._error(check_id, f"The reference failed the same step: {reference.sentence}")
-                    return None
-        except Exception as exc:  # noqa: BLE001 - whatever our own code raises is an ERROR, never the candidate's
-            self._error(check_id, _what(exc), exc)
-            return None
-        self.record(check_id, finding)
-        return finding
+            return runtime.up(plan, deadline_s, lambda _: None), time.monotonic() - began
+        except Exception as exc:  # noqa: BLE001 - judged by the caller
+            return exc, time.monotonic() - began
 
-    def record(self, check_id: str, finding: Finding) -> None:
-        """See `Bench.record`. The first result of a check stands."""
-        outcome = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.INCONCLUSIVE}[finding.ok]
-        spec = self._checks[check_id]
-        self._put(
-            CheckResult(
-                id=check_id,
-                outcome=outcome,
-                sentence=finding.sentence,
-                measured=finding.measured,
-                limit=spec.limit,
-                unit=spec.unit,
-                evidence=finding.evidence,
-            )
-        )
-
-    @contextmanager
-    def guard(self, *check_ids: str) -> Iterator[None]:
-        """See `Bench.guard`."""
-        try:
-            self._in_time()
-            yield
-        except StackError as exc:
-            blamed = exc.stack == self.candidate.name
-            for check_id in self._missing(check_ids):
-                if blamed:
-                    self.record(check_id, Finding(False, str(exc)))
-                else:
-                    self._error(check_id, str(exc), exc)
-        except Exception as exc:  # noqa: BLE001 - see check()
-            for check_id in self._missing(check_ids):
-                self._error(check_id, _what(exc), exc)
-
-    @contextmanager
-    def activity(self, name: str, kind: str) -> Iterator[None]:
-        """See `Bench.activity`."""
-        self._show(name)
-        start = time.monotonic() - self._started
-        try:
-            yield
-        finally:
-            stretch = Activity(name=name, kind=kind, start=start, end=time.monotonic() - self._started)
-            with self._lock:
-                self.activities.append(stretch)
-
-    def side_by_side(self, *steps: Callable[[], Any]) -> list[Any]:
-        """See `Bench.side_by_side`. The first exception is raised once all steps have ended."""
-        with ThreadPoolExecutor(max_workers=len(steps)) as pool:
-            futures = [pool.submit(step) for step in steps]
-        return [future.result() for future in futures]
-
-    def save(self, name: str, content: Any) -> str:
-        """See `Bench.save`."""
-        path = self._folder / "evidence" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_as_bytes(content))
-        return f"evidence/{name}"
-
-    def chart(self, series: Series) -> None:
-        """See `Bench.chart`."""
-        with self._lock:
-            self.charts.append(series)
-
-    def fail_all(self, sentence: str) -> None:
-        """Every check without a result fails with this sentence (a stack that never came up)."""
-        for check_id in self._missing(tuple(self._checks)):
-            self.record(check_id, Finding(False, sentence))
-
-    def error_all(self, sentence: str, exc: BaseException | None = None) -> None:
-        """Every check without a result is an ERROR with this sentence (we could not grade)."""
-        for check_id in self._missing(tuple(self._checks)):
-            self._error(check_id, sentence, exc)
-
-    def _probe(self, stack: Stack, probe: Callable[[Stack], Finding]) -> Finding:
-        try:
-            self._in_time()
-            return probe(stack)
-        except StackError as exc:
-            if exc.stack != stack.name:
-                raise
-            return Finding(False, str(exc))
-
-    def _in_time(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise OutOfTime(
-                self.candidate.name,
-                f"Not reached: the stack used up the {GRADING_SECONDS:.0f} s of grading by missing deadlines before.",
-            )
-
-    def _missing(self, check_ids: Sequence[str]) -> list[str]:
-        return [check_id for check_id in check_ids if check_id not in self.results]
-
-    def _error(self, check_id: str, sentence: str, exc: BaseException | None = None) -> None:
-        evidence: tuple[str, ...] = ()
-        if exc is not None:
-            evidence = (self.save(f"errors/{check_id}.txt", "".join(traceback.format_exception(exc))),)
-        spec = self._checks[check_id]
-        self._put(
-            CheckResult(
-                id=check_id,
-                outcome=Outcome.ERROR,
-                sentence=sentence,
-                limit=spec.limit,
-                unit=spec.unit,
-                evidence=evidence,
-            )
-        )
-
-    def _put(self, result: CheckResult) -> None:
-        if result.id not in self._checks:
-            raise KeyError(f"{result.id} is no check of this scenario")
-        with self._lock:
-            self.results.setdefault(result.id, result)
-        self._show(self._checks[result.id].promise)
-
-    def _show(self, what: str) -> None:
-        self._progress(what, len(self.results), len(self._checks))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        candidate_up = pool.submit(up, candidate_plan, BOOT_SECONDS)
+        reference_up = pool.submit(up, reference_plan, 3 * BOOT_SECONDS)
+        (candidate, _), (reference, seconds) = candidate_up.result(), reference_up.result()
+    allowed = max(BOOT_SECONDS, 4 * seconds)
+    if isinstance(candidate, NotReady) and allowed > BOOT_SECONDS:
+        candidate, _ = up(candidate_plan, allowed)
+    return candidate, reference, allowed
 
 
-def _what(exc: BaseException) -> str:
-    return f"The grader could not measure this: {type(exc).__name__}: {str(exc)[:300]}"
+def _plan(job: GradingJob, name: str, folder: Path, healthy: Site) -> StackPlan:
+    folder.mkdir(parents=True)
+    clock = folder / "clock"
+    clock.write_text(f"{job.variant.business_date.isoformat()}\n", encoding="utf-8")
+    return StackPlan(
+        name=name,
+        folder=folder / "run",
+        scenario=job.scenario.folder,
+        workspace=folder / "workspace",
+        registry=folder / "registry",
+        private=healthy.private,
+        clock=clock,
+        services=job.scenario.spec.service,
+        jobs=job.scenario.spec.job,
+        graded=True,
+    )
 
 
-def _as_bytes(content: Any) -> bytes:
-    if isinstance(content, bytes):
-        return content
-    if isinstance(content, str):
-        return content.encode()
-    if isinstance(content, BaseModel):
-        return content.model_dump_json(indent=1).encode()
-    return json.dumps(content, indent=1, default=str).encode()
+def _lay_out_submission(job: GradingJob, plan: StackPlan, healthy: Site) -> None:
+    """Unpack the submission; what is fixed comes fresh, the registry row by row into a fresh database."""
+    unpacked = plan.workspace.parent / "unpacked"
+    unpack(job.archive, unpacked)
+    (unpacked / "workspace").rename(plan.workspace)
+    restore_fixed(job.scenario, healthy, plan.workspace)
+    import_registry(unpacked / "registry", healthy.registry, plan.registry)
+    shutil.rmtree(unpacked)
+
+
+def restore_fixed(scenario: Scenario, healthy: Site, workspace: Path) -> None:
+    """Put the fixed parts of a workspace back as they were given."""
+    for name in scenario.spec.fixed:
+        source, target = healthy.workspace / name, workspace / name
+        if target.is_dir():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            copy_tree(source, target)
+        else:
+            shutil.copy2(source, target)
+
+
+class Absent:
+    """Stands where a stack never came up; nobody asks it anything."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, name: str) -> Any:
+        raise StackError(self.name, "The stack did not come up.")
+
+
+def _diagnosis(plan: StackPlan, given: Site, rules: DiagnosisRules) -> Diagnosis:
+    path = plan.workspace / "diagnosis.toml"
+    if not path.is_file() or path.is_symlink():
+        return Diagnosis(problems=("No diagnosis.toml was handed in.",))
+    try:
+        read = diagnosis.read(path.read_bytes(), rules)
+    except SubmissionError as exc:
+        return Diagnosis(problems=(str(exc),))
+    return diagnosis.resolve(read, [*pointable(given), *digests(plan.workspace)])
+
+
+def pointable(given: Site) -> list[str]:
+    """What a claim may point to: every file that was given, and every version of the registry."""
+    return [*digests(given.workspace), *registry_entries(given.registry)]
+
+
+def _log(stack: Stack, service: str) -> str:
+    try:
+        return stack.logs(service, 2000)
+    except ExamError:
+        return ""
+
+
+def _text(path: Path) -> str:
+    if not path.is_file() or path.is_symlink():
+        return ""
+    return path.read_bytes()[:40_000].decode("utf-8", "replace")

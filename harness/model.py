@@ -5,13 +5,14 @@ Records are frozen pydantic models: they are written to and read from JSON witho
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -250,6 +251,31 @@ class RunRecord(Record):
     notes: tuple[str, ...] = ()
 
 
+class ServiceSpec(Record):
+    """A service of the stack.
+
+    `command` may hold {port}, {registry}, {private}, {clock}, {scenario} and the names of other services (their base
+    URLs). A service with `ready` is waited for at that path; one with `after` starts once that service is ready and is
+    not waited for; one that is not `graded` runs in live attempts only.
+    """
+
+    name: str
+    owner: str = Field(pattern="^(harness|candidate)$")
+    command: tuple[str, ...]
+    ready: str = ""
+    after: str = ""
+    graded: bool = True
+    env: dict[str, str] = Field(default_factory=dict)
+
+
+class JobSpec(Record):
+    """A named job of the candidate, and the seconds it is given."""
+
+    name: str
+    command: tuple[str, ...]
+    seconds: float
+
+
 @dataclass(frozen=True)
 class JobResult:
     """How a job ended: its exit code (None when it was stopped at its deadline), seconds, and the end of its output."""
@@ -319,7 +345,9 @@ class Site:
         target = self.workspace / path
         text = target.read_text(encoding="utf-8")
         if text.count(old) != 1:
-            raise ScenarioError(f"{path}: the text to replace stands {text.count(old)} times, not once: {old[:60]!r}")
+            raise ScenarioError(
+                f"{path}: the text to replace stands {text.count(old)} times, not once: {old[:60]!r}"
+            )
         target.write_text(text.replace(old, new), encoding="utf-8")
 
 
@@ -342,13 +370,18 @@ class Bench(Protocol):
     site: Site
     """A laid-out healthy site of the variant, for hidden data; its workspace is not the candidate's."""
 
-    def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
+    def check(
+        self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True
+    ) -> Finding | None:
         """Run a probe on the candidate and record the result under `check_id`.
 
         When it does not pass and `control` is set, the same probe runs on the reference: if the reference fails it
         too, the result is ERROR, not FAIL. A StackError of the candidate is a FAIL with its sentence; any other
         exception is an ERROR. Returns the finding, or None where there is none.
         """
+
+    def wants(self, *check_ids: str) -> bool:
+        """Whether this run is to give any of these checks a result; a drill that nobody wants is left out."""
 
     def record(self, check_id: str, finding: Finding) -> None:
         """Record a finding that was made on both stacks at once (a duet, a comparison)."""
@@ -370,3 +403,77 @@ class Bench(Protocol):
 
     def chart(self, series: Series) -> None:
         """Add a chart to the report."""
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """How clearly a fault shows: the size of its symptom, and what the clean world stays below 99 times in 100."""
+
+    what: str
+    measured: float
+    clean_p99: float
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to break one component.
+
+    draw      values of the form from a seeded generator and the story's values
+    apply     breaks a laid-out healthy site; raises ScenarioError when it no longer applies
+    in_place  looks at a running stack by digest, registry query or one call: None when it is there, else why
+    visible   measures the fault's symptom in a broken site against the healthy one
+    live      what happened after serving was booted in the story, done to a live stack once it is ready
+    """
+
+    slot: str
+    name: str
+    draw: Callable[[random.Random, Mapping[str, Any]], DrawnFault]
+    apply: Callable[[Site, DrawnFault], None]
+    in_place: Callable[[Stack, DrawnFault], str | None]
+    visible: Callable[[Site, Site, DrawnFault], Symptom]
+    live: Callable[[Stack, DrawnFault], None] | None = None
+
+    @property
+    def id(self) -> str:
+        """`slot/name`."""
+        return f"{self.slot}/{self.name}"
+
+
+class FactSpec(Record):
+    """A countable fact of the incident, as declared in scenario.toml. `tolerance` is relative to the true value."""
+
+    name: str
+    question: str
+    tolerance: float = 0
+
+
+class DiagnosisRules(Record):
+    """The [diagnosis] table of scenario.toml: what a full diagnosis is worth, and the vocabulary of claims."""
+
+    points: float
+    fact_points: float = 0
+    claims_at_most: int = 8
+    components: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+class Claim(Record):
+    """One claim of a diagnosis. `onset` is the first bad day, "unknown" when the candidate says so, None when unsaid.
+
+    `resolved` is False when the pointer was looked up and stands for nothing that was given or handed in.
+    """
+
+    component: str
+    kind: str
+    onset: date | Literal["unknown"] | None = None
+    pointer: str = ""
+    evidence: str = ""
+    resolved: bool = True
+
+
+class Diagnosis(Record):
+    """What a candidate says was broken. `problems` are sentences about what could not be read or is no vocabulary."""
+
+    claims: tuple[Claim, ...] = ()
+    facts: Mapping[str, float] = Field(default_factory=dict)
+    problems: tuple[str, ...] = ()

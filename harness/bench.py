@@ -1,0 +1,218 @@
+"""The bench of one grading: two running stacks, and how what a check finds becomes a result.
+
+- a check that the candidate fails is run on the reference too; FAIL stands only where the reference passes;
+- a `StackError` that names the candidate is its FAIL; any other exception is an ERROR, ours;
+- a stack that uses up the time of grading fails what it did not reach.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness.errors import StackError
+from harness.model import Activity, CheckResult, CheckSpec, Finding, Outcome, Series, Site, Stack, Variant
+
+GRADING_SECONDS = 420.0
+"""Budget for the drills of one submission; with both boots and the report a grade ends within eight minutes."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many checks have a result, and how many there are."""
+
+
+class OutOfTime(StackError):
+    """The candidate's stack used up the time of grading by missing deadlines."""
+
+
+class GradingBench:
+    """The `Bench` of one grading: two stacks, the results so far, evidence and a timeline."""
+
+    def __init__(
+        self,
+        *,
+        checks: Sequence[CheckSpec],
+        variant: Variant,
+        candidate: Stack,
+        reference: Stack,
+        site: Site,
+        folder: Path,
+        progress: Progress,
+        started: float,
+        only: Sequence[str] = (),
+    ) -> None:
+        self.variant = variant
+        self.candidate = candidate
+        self.reference = reference
+        self.site = site
+        self.results: dict[str, CheckResult] = {}
+        self.activities: list[Activity] = []
+        self.charts: list[Series] = []
+        self._checks = {spec.id: spec for spec in checks}
+        self._only = frozenset(only)
+        self._folder = folder
+        self._progress = progress
+        self._started = started
+        self._deadline = time.monotonic() + GRADING_SECONDS
+        self._lock = threading.Lock()
+
+    def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
+        """See `Bench.check`."""
+        if check_id in self.results:
+            return None
+        try:
+            finding = self._probe(self.candidate, probe)
+            if finding.ok is False and control:
+                reference = self._probe(self.reference, probe)
+                if reference.ok is not True:
+                    self._error(check_id, f"The reference failed the same step: {reference.sentence}")
+                    return None
+        except Exception as exc:  # noqa: BLE001 - whatever our own code raises is an ERROR, never the candidate's
+            self._error(check_id, _what(exc), exc)
+            return None
+        self.record(check_id, finding)
+        return finding
+
+    def wants(self, *check_ids: str) -> bool:
+        """See `Bench.wants`."""
+        return not self._only or not self._only.isdisjoint(check_ids)
+
+    def record(self, check_id: str, finding: Finding) -> None:
+        """See `Bench.record`. The first result of a check stands."""
+        outcome = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.INCONCLUSIVE}[finding.ok]
+        spec = self._checks[check_id]
+        self._put(
+            CheckResult(
+                id=check_id,
+                outcome=outcome,
+                sentence=finding.sentence,
+                measured=finding.measured,
+                limit=spec.limit,
+                unit=spec.unit,
+                evidence=finding.evidence,
+            )
+        )
+
+    @contextmanager
+    def guard(self, *check_ids: str) -> Iterator[None]:
+        """See `Bench.guard`."""
+        try:
+            self._in_time()
+            yield
+        except StackError as exc:
+            blamed = exc.stack == self.candidate.name
+            for check_id in self._missing(check_ids):
+                if blamed:
+                    self.record(check_id, Finding(False, str(exc)))
+                else:
+                    self._error(check_id, str(exc), exc)
+        except Exception as exc:  # noqa: BLE001 - see check()
+            for check_id in self._missing(check_ids):
+                self._error(check_id, _what(exc), exc)
+
+    @contextmanager
+    def activity(self, name: str, kind: str) -> Iterator[None]:
+        """See `Bench.activity`."""
+        self._show(name)
+        start = time.monotonic() - self._started
+        try:
+            yield
+        finally:
+            stretch = Activity(name=name, kind=kind, start=start, end=time.monotonic() - self._started)
+            with self._lock:
+                self.activities.append(stretch)
+
+    def side_by_side(self, *steps: Callable[[], Any]) -> list[Any]:
+        """See `Bench.side_by_side`. The first exception is raised once all steps have ended."""
+        with ThreadPoolExecutor(max_workers=len(steps)) as pool:
+            futures = [pool.submit(step) for step in steps]
+        return [future.result() for future in futures]
+
+    def save(self, name: str, content: Any) -> str:
+        """See `Bench.save`."""
+        path = self._folder / "evidence" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_as_bytes(content))
+        return f"evidence/{name}"
+
+    def chart(self, series: Series) -> None:
+        """See `Bench.chart`."""
+        with self._lock:
+            self.charts.append(series)
+
+    def fail_all(self, sentence: str) -> None:
+        """Every check without a result fails with this sentence (a stack that never came up)."""
+        for check_id in self._missing(tuple(self._checks)):
+            self.record(check_id, Finding(False, sentence))
+
+    def error_all(self, sentence: str, exc: BaseException | None = None) -> None:
+        """Every check without a result is an ERROR with this sentence (we could not grade)."""
+        for check_id in self._missing(tuple(self._checks)):
+            self._error(check_id, sentence, exc)
+
+    def _probe(self, stack: Stack, probe: Callable[[Stack], Finding]) -> Finding:
+        try:
+            self._in_time()
+            return probe(stack)
+        except StackError as exc:
+            if exc.stack != stack.name:
+                raise
+            return Finding(False, str(exc))
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise OutOfTime(
+                self.candidate.name,
+                f"Not reached: the stack used up the {GRADING_SECONDS:.0f} s of grading by missing deadlines before.",
+            )
+
+    def _missing(self, check_ids: Sequence[str]) -> list[str]:
+        return [check_id for check_id in check_ids if check_id not in self.results]
+
+    def _error(self, check_id: str, sentence: str, exc: BaseException | None = None) -> None:
+        evidence: tuple[str, ...] = ()
+        if exc is not None:
+            evidence = (self.save(f"errors/{check_id}.txt", "".join(traceback.format_exception(exc))),)
+        spec = self._checks[check_id]
+        self._put(
+            CheckResult(
+                id=check_id,
+                outcome=Outcome.ERROR,
+                sentence=sentence,
+                limit=spec.limit,
+                unit=spec.unit,
+                evidence=evidence,
+            )
+        )
+
+    def _put(self, result: CheckResult) -> None:
+        if result.id not in self._checks:
+            raise KeyError(f"{result.id} is no check of this scenario")
+        with self._lock:
+            self.results.setdefault(result.id, result)
+        self._show(self._checks[result.id].promise)
+
+    def _show(self, what: str) -> None:
+        self._progress(what, len(self.results), len(self._checks))
+
+
+def _what(exc: BaseException) -> str:
+    return f"The grader could not measure this: {type(exc).__name__}: {str(exc)[:300]}"
+
+
+def _as_bytes(content: Any) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, BaseModel):
+        return content.model_dump_json(indent=1).encode()
+    return json.dumps(content, indent=1, default=str).encode()

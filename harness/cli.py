@@ -1,0 +1,485 @@
+"""`exam`: the command line. The only place that prints and picks exit codes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import psutil
+import typer
+from click.exceptions import Abort
+
+from harness import benchmark, console, proof, report
+from harness import scenario as scenarios
+from harness.demo import demo as run_demo
+from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
+from harness.model import Finding, RunRecord
+from harness.runtime.process import MARK
+from harness.session import Session, default_home, runtime_named
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="A practical exam in production readiness for machine-learning engineers.",
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Name = Annotated[str, typer.Option("--name", "-n", help="Which attempt, where there are several.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Roots = Annotated[list[Path] | None, typer.Option("--scenarios", help="A folder with further scenarios; repeatable.")]
+ScenarioId = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, from `exam list`.")]
+Reports = Annotated[Path, typer.Option(help="Where reports are written.")]
+
+
+def command(example: str) -> Callable[[F], F]:
+    """A command of `exam`: its help ends with an example, and errors become one sentence with the next step."""
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except ExamError as exc:
+                fail(exc)
+            except (KeyboardInterrupt, Abort):
+                console.err.print("Stopped. Nothing is lost; run the same command to go on.")
+                raise typer.Exit(130) from None
+
+        run.__doc__ = f"{function.__doc__}\n\nExample: `{example}`"
+        name = function.__name__.rstrip("_").replace("_", "-")
+        app.command(name=name)(run)
+        return function
+
+    return decorate
+
+
+def fail(exc: ExamError) -> None:
+    """Print an error as one sentence with the next step, and leave with its exit code."""
+    console.err.print(f"[red]error:[/] {console.escape(str(exc))}")
+    if exc.next_step:
+        console.err.print(f"       {console.escape(exc.next_step)}")
+    raise typer.Exit(exc.exit_code)
+
+
+def session(roots: list[Path] | None = None) -> Session:
+    """The session of this folder (or of EXAM_HOME)."""
+    return Session(default_home(), roots or (), console.say)
+
+
+@command("exam list")
+def list_(scenarios_: Roots = None, json: AsJson = False) -> None:
+    """List the scenarios."""
+    found = [scenario.spec for scenario in scenarios.available(scenarios_ or ())]
+    if json:
+        keys = {"id", "title", "summary", "minutes"}
+        console.show_json([spec.model_dump(include=keys) for spec in found])
+        return
+    console.table(["scenario", "minutes", ""], [[spec.id, str(spec.minutes), spec.summary] for spec in found])
+
+
+@command("exam doctor")
+def doctor(json: AsJson = False) -> None:
+    """Say whether this machine can hold an exam, and what is left over from earlier ones."""
+    here = session()
+    memory = psutil.virtual_memory()
+    facts: list[tuple[str, bool, str]] = [
+        ("python", sys.version_info >= (3, 11), platform.python_version()),
+        ("cores", (os.cpu_count() or 1) >= 2, str(os.cpu_count())),
+        ("memory", memory.available > 3 * 2**30, f"{memory.available / 2**30:.1f} GiB free"),
+        (
+            "disk",
+            shutil.disk_usage(Path.cwd()).free > 2 * 2**30,
+            f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB free",
+        ),
+        (
+            "git",
+            shutil.which("git") is not None,
+            shutil.which("git") or "missing: workspaces come without a repository",
+        ),
+        ("attempts", True, ", ".join(here.names()) or "none"),
+        ("processes", True, f"{sum(1 for _ in _stack_processes())} of stacks"),
+    ]
+    if json:
+        console.show_json([{"what": what, "ok": ok, "detail": detail} for what, ok, detail in facts])
+    else:
+        console.table(["", "", ""], [[what, console.MARKS[ok], detail] for what, ok, detail in facts])
+    if not all(ok for what, ok, _ in facts if what != "git"):
+        raise EnvironmentFault("This machine is not fit for an exam.", "Mend what is marked `no`.")
+
+
+@command("exam start stale_predictions --seed 7")
+def start(
+    scenario: ScenarioId,
+    seed: Annotated[int | None, typer.Option(help="Which variant; drawn by chance unless given.")] = None,
+    name: Annotated[str, typer.Option("--name", "-n", help="A name for the attempt.")] = "exam",
+    port: Annotated[list[str] | None, typer.Option(help="Fix a port, as serving=3000; repeatable.")] = None,
+    runtime: Annotated[str, typer.Option(help="How the stack runs.")] = "process",
+    scenarios_: Roots = None,
+    json: AsJson = False,
+) -> None:
+    """Start an attempt: lay out a broken stack, bring it up, and start the clock."""
+    here = session(scenarios_)
+    drawn = seed if seed is not None else random.SystemRandom().randrange(1, 2**31)
+    attempt, stack = here.start(scenario, drawn, name=name, runtime=runtime, ports=_ports(port))
+    lines = [line for line in stack.status() if line.url]
+    if json:
+        shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario"})
+        workspace = str(here.workspace(attempt))
+        console.show_json({**shown, "workspace": workspace, "urls": {line.name: line.url for line in lines}})
+        return
+    console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
+    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *([line.name, line.url] for line in lines)])
+    console.out.print(
+        "\nNext: `exam brief` says what is asked; `exam status`, `exam logs serving -f` and `exam restart serving`\n"
+        "work from any terminal; `exam check` runs the public checks; `exam submit` ends the attempt."
+        f"\n[dim]Laid out in {attempt.laid_out_seconds:.0f} s, ready after {attempt.ready_seconds:.0f} s more.[/]"
+    )
+
+
+@command("exam brief")
+def brief(
+    scenario: Annotated[str, typer.Argument(help="A scenario; the one under way unless given.")] = "",
+    vocabulary: Annotated[bool, typer.Option(help="Only the words that a diagnosis may use.")] = False,
+    name: Name = "",
+    scenarios_: Roots = None,
+) -> None:
+    """Print what the candidate is asked to do."""
+    here = session(scenarios_)
+    found = scenarios.find(scenario, here.roots) if scenario else here.scenario_of(here.attempt(name))
+    if not vocabulary:
+        console.show_markdown(found.brief)
+        return
+    rules = found.spec.diagnosis
+    console.table(["component"], [[word] for word in rules.components])
+    console.out.print()
+    console.table(["kind"], [[word] for word in rules.kinds])
+    console.out.print()
+    console.table(["fact", "question"], [[fact.name, fact.question] for fact in found.spec.fact])
+
+
+@command("exam status")
+def status(name: Name = "", json: AsJson = False) -> None:
+    """Show the services of the attempt, where the time stands, and where the workspace lies."""
+    here = session()
+    attempt = here.attempt(name)
+    lines = here.status(attempt)
+    if json:
+        shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
+        services = [line.model_dump(mode="json") for line in lines]
+        console.show_json({**shown, "workspace": str(here.workspace(attempt)), "services": services})
+        return
+    ended = "submitted" if attempt.submitted else f"ends at {attempt.deadline}"
+    console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {here.workspace(attempt)}\n")
+    console.table(
+        ["service", "state", "address", ""], [[line.name, line.state, line.url, line.detail] for line in lines]
+    )
+
+
+@command("exam logs serving -f")
+def logs(
+    service: Annotated[str, typer.Argument(help="A service, from `exam status`.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-l", help="How many of the last lines.")] = 50,
+    name: Name = "",
+) -> None:
+    """Show a service's log."""
+    here = session()
+    path = here.stack(here.attempt(name)).log_file(service)
+    words = ["tail", "-n", str(lines), *(["-F"] if follow else []), str(path)]
+    subprocess.run(words, check=False)
+
+
+@command("exam restart serving")
+def restart(
+    service: Annotated[str, typer.Argument(help="One of your services, from `exam status`.")], name: Name = ""
+) -> None:
+    """Restart one of the candidate's services and wait until it is ready."""
+    here = session()
+    seconds = here.restart(here.attempt(name), service)
+    console.out.print(f"{service} is ready after {seconds:.1f} s.")
+
+
+@command("exam reset delays/service.py")
+def reset(file: Annotated[str, typer.Argument(help="A file, as seen from the workspace.")], name: Name = "") -> None:
+    """Put a file of the workspace back as it was given."""
+    here = session()
+    here.reset(here.attempt(name), file)
+    console.out.print(f"{file} is as it was given.")
+
+
+@command("exam check")
+def check(name: Name = "", json: AsJson = False) -> None:
+    """Run the public checks on the live stack. Hidden checks remain: they decide."""
+    here = session()
+    _show_checks(here.check(here.attempt(name)), json)
+
+
+@command('exam estimate "45 minutes; every answer since Monday is affected"')
+def estimate(
+    text: Annotated[str, typer.Argument(help="What you expect: time to repair, impact, risk.")], name: Name = ""
+) -> None:
+    """Write down what you expect. It earns no points; the report shows it beside what came."""
+    here = session()
+    here.estimate(here.attempt(name), text)
+    console.out.print("Written down.")
+
+
+@command("exam rehearse")
+def rehearse(name: Name = "", json: AsJson = False) -> None:
+    """Boot what would be graded if it were submitted now, and run the public checks on it."""
+    here = session()
+    found = here.rehearse(here.attempt(name))
+    if json:
+        console.show_json(found)
+    else:
+        console.out.print(found.sentence, markup=False)
+        _show_checks([(label, Finding(ok, sentence)) for label, ok, sentence in found.checks], False)
+    if not found.boots:
+        raise typer.Exit(1)
+
+
+@command("exam submit")
+def submit(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    at_deadline: Annotated[bool, typer.Option("--at-deadline", hidden=True)] = False,
+    name: Name = "",
+    json: AsJson = False,
+) -> None:
+    """Show what will be graded, and hand it in. This ends the attempt."""
+    here = session()
+    attempt = here.attempt(name)
+    if attempt.submitted:
+        raise AttemptError(
+            f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
+        )
+    changed = here.changed(attempt)
+    if not json:
+        console.table(["change", "file"], [[change.how, change.path] for change in changed])
+        console.out.print(_missing_papers(here.workspace(attempt)), markup=False)
+    if not yes and not typer.confirm("Hand this in?"):
+        console.out.print("Nothing was handed in.")
+        return
+    submission = here.submit(attempt, at_deadline=at_deadline)
+    if json:
+        console.show_json(submission)
+        return
+    console.out.print(f"Handed in: {submission.archive} (sha256 {submission.sha256[:12]}…)")
+    console.out.print(f"Next: `exam grade {attempt.id}`, then `exam down {attempt.id}`.")
+
+
+@command("exam grade exam")
+def grade(
+    submission: Annotated[str, typer.Argument(help="The name of a submitted attempt, or its archive.")] = "",
+    reports: Reports = Path("reports"),
+    json: AsJson = False,
+) -> None:
+    """Grade a submission on a fresh stack, and write its report. It may be repeated."""
+    here = session()
+    with console.grading_bar("grading") as progress:
+        record, files = here.grade(submission, reports, progress)
+    if json:
+        console.show_json(record)
+    else:
+        console.side_by_side([(record.attempt, record)])
+        console.out.print("\n" + "\n".join(str(path) for path in files), markup=False)
+    if not record.score.complete:
+        raise ExamError("Some checks could not be measured; that is not the candidate's fault.", "Grade again.")
+
+
+@command("exam report exam")
+def report_(
+    attempt: Annotated[str, typer.Argument(help="The name of a graded attempt.")] = "exam",
+    reports: Reports = Path("reports"),
+    csv: Annotated[Path | None, typer.Option(help="Write the scores of all reports there into this CSV file.")] = None,
+) -> None:
+    """Render a graded attempt's report again from its result.json; measures nothing."""
+    if csv is not None:
+        found = sorted(reports.glob("*/result.json"))
+        report.scores_csv([_record(path) for path in found], csv)
+        console.out.print(f"{len(found)} scores: {csv}", markup=False)
+        return
+    record = _record(reports / attempt / "result.json")
+    for path in report.write(record, reports / attempt):
+        console.out.print(str(path), markup=False)
+
+
+@command("exam prove stale_predictions --row healthy")
+def prove(
+    scenario: ScenarioId,
+    row: Annotated[list[str] | None, typer.Option(help="Only rows whose name begins so; repeatable.")] = None,
+    rotate: Annotated[str, typer.Option(help="Only the part that this commit's turn has.")] = "",
+    shortcuts: Annotated[int, typer.Option(help="How many shortcuts a turn has.")] = 3,
+    write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
+    dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
+    scenarios_: Roots = None,
+    json: AsJson = False,
+) -> None:
+    """Prove that the scenario grades right. Stopped, it goes on where it stopped."""
+    here = session(scenarios_)
+    found = scenarios.find(scenario, here.roots)
+    plan = proof.plan(found)
+    rows = proof.rotating(plan.rows, rotate, shortcuts) if rotate else list(plan.rows)
+    rows = [one for one in rows if not row or any(one.id.startswith(name) for name in row)]
+    if not rows:
+        raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
+    if dry:
+        console.table(["row", "fault", "seed"], [[one.name, one.fault, str(one.seed)] for one in rows])
+        return
+    cells = _prove(here, found, rows, fresh)
+    if json:
+        console.show_json([cell.model_dump(mode="json") for cell in cells])
+    if write:
+        path = Path("docs/proof") / f"{scenario}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(proof.markdown(found, plan, cells), encoding="utf-8")
+        console.out.print(f"Written: {path}", markup=False)
+    whole = not row and not rotate
+    wrong = [cell.row for cell in cells if not cell.good] + (list(plan.uncovered) if whole else [])
+    console.out.print(f"{len(cells) - len([c for c in cells if not c.good])} of {len(cells)} rows as they must be")
+    if wrong:
+        raise ExamError(f"The proof does not hold: {', '.join(wrong)}.", "Look at what differs above.")
+
+
+@command("exam lint stale_predictions")
+def lint(scenario: ScenarioId, scenarios_: Roots = None) -> None:
+    """Say what is wrong with a scenario's files."""
+    problems = scenarios.lint(scenarios.find(scenario, scenarios_ or ()))
+    for problem in problems:
+        console.out.print(problem, markup=False)
+    if problems:
+        raise ExamError(f"{scenario} is not sound: {len(problems)} problems.", "Mend what stands above.")
+    console.out.print(f"{scenario} is sound.")
+
+
+@command("exam down --all")
+def down(
+    name: Annotated[str, typer.Argument(help="An attempt; the only one unless given.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """End an attempt: no process, no port and no file stays but submissions, journals and reports."""
+    here = session()
+    names = here.names() if every else [name] if name in here.names() else []
+    if not names and not every:
+        names = here.names() if not name and len(here.names()) == 1 else []
+        if not names:
+            known = ", ".join(here.names()) or "none"
+            raise AttemptError(f"Which attempt? There are: {known}.", "Name one, or give --all.")
+    for one in names:
+        here.down(one)
+        console.out.print(f"{one} is down.")
+
+
+@command("exam demo stale_predictions")
+def demo(
+    scenario: ScenarioId = "stale_predictions",
+    seed: Annotated[int, typer.Option(help="Which variant.")] = 1,
+    shortcut: Annotated[list[str] | None, typer.Option(help="Add a wrong repair as a row; repeatable.")] = None,
+    reports: Reports = Path("reports"),
+    scenarios_: Roots = None,
+) -> None:
+    """The main job: start an attempt, grade it untouched, grade it repaired, and show both."""
+    here = session(scenarios_)
+    runs = run_demo(here, scenario, seed, shortcut or [], reports, console.grading_bar)
+    console.out.print()
+    console.side_by_side(runs)
+    console.out.print("\nReports:")
+    for label, record in runs:
+        console.out.print(f"  {label}: {reports / record.attempt / 'report.html'}", markup=False)
+    console.out.print(f"\nNext: sit it yourself: `exam start {scenario}`, then `exam brief`.")
+
+
+@command("exam bench stale_predictions")
+def bench(
+    scenario: ScenarioId = "stale_predictions",
+    rounds: Annotated[int, typer.Option(help="How often each thing is measured.")] = 5,
+    json: AsJson = False,
+) -> None:
+    """Measure start, memory and the overhead of grading on this machine, medians in one run."""
+    figures = benchmark.measure(session(), scenario, rounds, console.say)
+    if json:
+        console.show_json([figure.model_dump(mode="json") for figure in figures])
+    else:
+        rows = [[figure.what, figure.measured, figure.limit, console.MARKS[figure.ok]] for figure in figures]
+        console.table(["figure", "measured", "limit", ""], rows)
+    if not all(figure.ok for figure in figures):
+        raise ExamError("Some figures are beyond their limits.", "Run again on a quiet machine before you believe it.")
+
+
+def _prove(here: Session, found: scenarios.Scenario, rows: list[proof.Row], fresh: bool) -> list[proof.Cell]:
+    cells: list[proof.Cell] = []
+    folder = here.home / "proof" / found.spec.id
+    with console.grading_bar(found.spec.id) as progress:
+
+        def step(row: proof.Row, what: str, done: int, of: int) -> None:
+            progress(f"[{len(cells) + 1}/{len(rows)}] {row.id}: {what}", done, of)
+
+        for cell in proof.prove(rows, found, here.layouts, runtime_named("process"), folder, step, fresh):
+            cells.append(cell)
+            mark = console.MARKS[cell.good]
+            detail = "; ".join(cell.differs)
+            console.out.print(
+                f"{mark} {cell.row} {cell.low:g}-{cell.high:g} {cell.seconds:.0f} s {console.escape(detail)}"
+            )
+    return cells
+
+
+def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:
+    if json:
+        console.show_json(
+            [{"check": label, "ok": finding.ok, "sentence": finding.sentence} for label, finding in found]
+        )
+        return
+    console.table(["", "check", ""], [[console.MARKS[f.ok], label, console.escape(f.sentence)] for label, f in found])
+    console.out.print("\nThese are the public checks. Hidden ones remain, and only they decide.")
+
+
+def _missing_papers(workspace: Path) -> str:
+    missing = [name for name in ("diagnosis.toml", "INCIDENT.md") if not (workspace / name).is_file()]
+    return f"Missing: {', '.join(missing)}." if missing else "diagnosis.toml and INCIDENT.md are there."
+
+
+def _record(path: Path) -> RunRecord:
+    if not path.is_file():
+        raise UsageError(f"There is no {path}.", "Run `exam grade` first.")
+    return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _ports(words: list[str] | None) -> dict[str, int]:
+    ports = {}
+    for word in words or []:
+        service, _, number = word.partition("=")
+        if not number.isdigit() or not 0 < int(number) < 65536:
+            raise UsageError(f"{word!r} is no port.", "Write it as serving=3000.")
+        ports[service] = int(number)
+    return ports
+
+
+def _stack_processes() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.environ():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def main() -> None:
+    """Entry point of `exam`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

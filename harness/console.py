@@ -1,0 +1,135 @@
+"""What the command line shows: tables, progress and scores. Colours only on a terminal; plain lines into pipes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from harness.bench import Progress as GradingProgress
+from harness.model import Outcome, RunRecord, Score
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+__all__ = ["MARKS", "err", "escape", "grading_bar", "out", "points", "say", "show_json", "show_markdown", "table"]
+
+MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]unsure[/]"}
+
+
+def show_json(value: Any) -> None:
+    """Print a record, or anything JSON can hold, as JSON."""
+    content = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    out.print(json.dumps(content, indent=1, default=str), markup=False)
+
+
+def show_markdown(text: str) -> None:
+    """Print Markdown: rendered on a terminal, as it is into a pipe."""
+    out.print(Markdown(text) if out.is_terminal else text, markup=False)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print a table; tab-separated lines into a pipe."""
+    if not out.is_terminal:
+        for row in (columns, *rows):
+            out.print("\t".join(_bare(cell) for cell in row), markup=False)
+        return
+    shown = Table(*columns, title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*row)
+    out.print(shown)
+
+
+def say(what: str) -> None:
+    """One line of progress, on the error stream, so that output stays clean."""
+    err.print(f"[dim]·[/] {what}" if err.is_terminal else f". {what}")
+
+
+@contextmanager
+def grading_bar(label: str) -> Iterator[GradingProgress]:
+    """A progress bar of checks with a result; a line for each new step where there is no terminal."""
+    if not err.is_terminal:
+        yield _lines(label)
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("[bold]{task.fields[label]}[/]"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.description}[/]"),
+        console=err,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None, label=label)
+        yield lambda what, done, of: bar.update(task, description=what[:60], completed=done, total=of)
+
+
+def _lines(label: str) -> GradingProgress:
+    last: list[int] = [-1]
+
+    def show(what: str, done: int, of: int) -> None:
+        if done // 5 != last[0]:
+            last[0] = done // 5
+            err.print(f". {label}: {done}/{of} {what}", markup=False)
+
+    return show
+
+
+def points(score: Score) -> str:
+    """A score as people read it: one number or a range, never rounded up to 100."""
+    low, high = _down(score.low), _down(score.high)
+    text = low if low == high else f"{low}-{high}"
+    return text if score.complete else f"{text} (incomplete)"
+
+
+def lost(record: RunRecord) -> list[tuple[str, str]]:
+    """Each lost or withheld point as (points, sentence), the dearest first."""
+    rows = []
+    for item in record.score.checks:
+        gone = item.possible - item.earned if item.possible else -item.earned
+        if gone > 0 or item.result.outcome in (Outcome.INCONCLUSIVE, Outcome.ERROR):
+            rows.append((gone, f"{item.spec.promise} {item.result.sentence or item.why}"))
+    for claim in record.score.claims:
+        if not claim.component:
+            rows.append((0.0, claim.sentence))
+    return [(f"-{gone:g}" if gone else "", text) for gone, text in sorted(rows, key=lambda row: -row[0])]
+
+
+def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:
+    """Scores of several runs beside each other, by skill, with where the points went."""
+    columns = ["", *(label for label, _ in records)]
+    rows = [["score", *(f"[bold]{points(record.score)}[/]" for _, record in records)]]
+    for number, skill in enumerate(records[0][1].score.skills):
+        cells = [record.score.skills[number] for _, record in records]
+        rows.append([skill.skill.value, *(f"{cell.earned:g} of {cell.possible:g}" for cell in cells)])
+    rows.append(["seconds", *(f"{record.seconds:.0f}" for _, record in records)])
+    table(columns, rows)
+    for label, record in records:
+        gone = lost(record)
+        out.print(f"\n[bold]{label}[/]: {'where the points went' if gone else 'nothing lost'}")
+        for worth, sentence in gone[:12]:
+            out.print(f"  {worth:>5}  {_one_line(sentence)}", markup=False)
+        if len(gone) > 12:
+            out.print(f"         and {len(gone) - 12} more, in the report")
+
+
+def _down(value: float) -> str:
+    return f"{int(value * 10 + 1e-9) / 10:g}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:240]
+
+
+def _bare(cell: str) -> str:
+    return Console(color_system=None).render_str(cell).plain

@@ -1,0 +1,172 @@
+"""The load driver: `python -m harness.probes.load_driver FOLDER`, a process of its own since Locust patches sockets.
+
+Reads FOLDER/plan.json (a `Plan`), writes FOLDER/sent.jsonl (a `Sent` a line) and FOLDER/driver.json (a `Driver`).
+One Locust user schedules Poisson arrivals from a seed and starts a greenlet for each request, so that a slow answer
+holds nothing back; latency counts from the intended send time. It measures; `load` says what was right.
+"""
+
+from __future__ import annotations
+
+import locust  # isort: skip  # first: it patches sockets and threads before anything uses them
+
+import gc
+import json
+import logging
+import resource
+import sys
+import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+import numpy as np
+from gevent.event import Event
+from locust.contrib.fasthttp import FastHttpUser
+from locust.env import Environment
+from locust.exception import StopUser
+
+from harness.probes.answers import Malformed, parse, shown
+from harness.probes.load_plan import Driver, Plan, Sent
+
+MAX_BODY = 1024 * 1024
+"""Bytes read of one timed answer."""
+
+_CHUNK = 65536
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+
+
+class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
+    """One user that sends the whole plan, open loop. (Its method must not be called `run`: that is the greenlet's.)"""
+
+    host = "http://unused"
+    concurrency = 100_000
+    plan: ClassVar[Plan]
+    sent: ClassVar[list[Sent]]
+    done: ClassVar[Event]
+
+    @locust.task  # type: ignore[untyped-decorator]
+    def arrive(self) -> None:
+        """Send every pair of the plan at its time, wait for the answers, and stop."""
+        self._prepare()
+        greenlets = [each for pair in self._schedule() if (each := self._spawn_at(*pair))]
+        gevent.joinall(greenlets, timeout=self.plan.timeout_s + 1)
+        self.done.set()
+        raise StopUser
+
+    def _prepare(self) -> None:
+        # A stack must neither send us elsewhere nor keep a cookie.
+        self.client.client.redirect_response_codes = frozenset()
+        self.client.client.cookiejar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._bodies = [body.encode() for body in self.plan.bodies]
+        self._row_ids = [[str(row["row_id"]) for row in json.loads(body)["rows"]] for body in self.plan.bodies]
+        self._under_way = dict.fromkeys(self.plan.urls, 0)
+        self._start = time.monotonic() + 0.2
+
+    def _schedule(self) -> list[tuple[float, int, str]]:
+        """(intended seconds from the start, pair, stack), in order of time.
+
+        The second of a pair follows half a mean gap after the first, in random order: sent at the very same moment,
+        the two would always compete for one core.
+        """
+        rng = np.random.default_rng(self.plan.seed)
+        names = list(self.plan.urls)
+        times: list[tuple[float, int, str]] = []
+        begin, pair = 0.0, 0
+        for rate, seconds in self.plan.stages:
+            at = begin + rng.exponential(1 / rate)
+            while at < begin + seconds:
+                for place, index in enumerate(rng.permutation(len(names))):
+                    times.append((at + place * 0.5 / rate, pair, names[index]))
+                at += rng.exponential(1 / rate)
+                pair += 1
+            begin += seconds
+        return sorted(times)
+
+    def _spawn_at(self, at: float, pair: int, stack: str) -> gevent.Greenlet | None:
+        if self.plan.stop_under_way and max(self._under_way.values()) >= self.plan.stop_under_way:
+            self.sent.append(Sent(pair=pair, stack=stack, intended=at, lag_ms=0, latency_ms=0, outcome="unsent"))
+            return None
+        gevent.sleep(max(0.0, self._start + at - time.monotonic()))
+        self._under_way[stack] += 1
+        return gevent.spawn(self._one, at, pair, stack)
+
+    def _one(self, at: float, pair: int, stack: str) -> None:
+        intended = self._start + at
+        lag = time.monotonic() - intended
+        outcome, risks, text = "timeout", None, f"no answer within {self.plan.timeout_s:g} s"
+        with gevent.Timeout(max(0.001, self.plan.timeout_s - lag), False):
+            outcome, risks, text = self._exchange(pair, stack)
+        elapsed = time.monotonic() - intended
+        self._under_way[stack] -= 1
+        self.sent.append(
+            Sent(
+                pair=pair,
+                stack=stack,
+                intended=at,
+                lag_ms=lag * 1e3,
+                latency_ms=elapsed * 1e3,
+                outcome=outcome,
+                risks=risks,
+                text=text,
+            )
+        )
+
+    def _exchange(self, pair: int, stack: str) -> tuple[str, list[float] | None, str]:
+        index = pair % len(self._bodies)
+        response = self.client.post(
+            self.plan.urls[stack], data=self._bodies[index], headers=_HEADERS, name=stack, stream=True
+        )
+        error = getattr(response, "error", None)
+        if isinstance(getattr(error, "original", error), gevent.Timeout):  # the client catches ours, and wraps it
+            return "timeout", None, f"no answer within {self.plan.timeout_s:g} s"
+        if response.status_code == 0:
+            return "failed", None, f"no answer: {type(error).__name__} {error}"[:200]
+        body = _read(response)
+        if response.status_code != 200:
+            return "failed", None, f"status {response.status_code}: {shown(body)}"
+        try:
+            return "ok", [answer.p_late for answer in parse(body, self._row_ids[index])], ""
+        except Malformed as exc:
+            return "wrong", None, str(exc)
+
+
+def _read(response: Any) -> bytes:
+    body = bytearray()
+    while len(body) <= MAX_BODY:
+        chunk = response.read(_CHUNK)
+        if not chunk:
+            break
+        body += chunk
+    response.release()
+    return bytes(body)
+
+
+def _drive(plan: Plan) -> tuple[list[Sent], Driver]:
+    Arrivals.plan, Arrivals.sent, Arrivals.done = plan, [], Event()
+    environment = Environment(user_classes=[Arrivals])
+    runner = environment.create_local_runner()
+    wall, cpu = time.monotonic(), time.process_time()
+    runner.start(1, spawn_rate=1)
+    finished = Arrivals.done.wait(timeout=plan.longest_s)
+    driver = Driver(finished=bool(finished), cpu_share=(time.process_time() - cpu) / max(time.monotonic() - wall, 1e-9))
+    runner.quit()
+    return list(Arrivals.sent), driver
+
+
+def main(folder: Path) -> None:
+    """Run the plan of a folder."""
+    logging.disable(logging.WARNING)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
+    gc.freeze()
+    gc.disable()  # a collection would show as send lag; a window is short
+    sent, driver = _drive(plan)
+    with (folder / "sent.jsonl").open("w", encoding="utf-8") as out:
+        out.writelines(each.model_dump_json() + "\n" for each in sent)
+    (folder / "driver.json").write_text(driver.model_dump_json(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

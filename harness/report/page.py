@@ -1,0 +1,179 @@
+"""The page: one HTML file that loads nothing, and in which every text is only text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.model import CheckScore, DrawnFault, Outcome, RunRecord, Score
+from harness.report import charts, numbers
+from harness.text import one_line, plain
+
+# Caps keep the page below 2 MB whatever a record holds; result.json has the rest.
+MAX_INCIDENT = 20_000
+MAX_LINE = 600
+MAX_JOURNAL = 300
+MAX_CHANGES = 300
+MAX_CHARTS = 16
+MAX_ACTIVITIES = 120
+MAX_CHECKS = 120
+
+_EVIDENCE = re.compile(r"evidence/[A-Za-z0-9._/=+-]+")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """One sentence on points that were lost or withheld. `points` is negative, or 0 where they are only withheld."""
+
+    item: CheckScore
+    points: float
+    withheld: float
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A drawn fault, and how the candidate fared with it."""
+
+    fault: DrawnFault
+    earned: float
+    possible: float
+    state: str
+    diagnosed: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An activity and where its bar lies, in percent of the whole run."""
+
+    name: str
+    kind: str
+    start: float
+    seconds: float
+    left: float
+    width: float
+
+
+def html(record: RunRecord) -> str:
+    """The report of one run as an HTML document. Equal records give equal documents."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            record=record,
+            score=record.score,
+            lost=lost(record.score),
+            broken=broken(record),
+            bars=bars(record),
+            charts=[layout for series in record.charts[:MAX_CHARTS] if (layout := charts.chart(series))],
+            size=charts,
+            counts=_counts(record.score),
+            caps={"journal": MAX_JOURNAL, "changes": MAX_CHANGES, "checks": MAX_CHECKS, "incident": MAX_INCIDENT},
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    environment.filters |= {
+        "line": lambda value, limit=MAX_LINE: one_line(str(value), limit),
+        "text": lambda value, limit=MAX_INCIDENT: plain(str(value), limit),
+        "figure": numbers.figure,
+        "signed": numbers.signed,
+        "duration": numbers.duration,
+        "moment": numbers.moment,
+        "compact": compact,
+        "evidence": evidence,
+    }
+    environment.globals |= {"span": numbers.span}
+    return environment
+
+
+def _clean(value: Any) -> Any:
+    """Whatever a template prints is cleaned and capped before it is escaped; our own markup passes."""
+    return plain(value, MAX_INCIDENT) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def compact(data: Mapping[str, Any]) -> str:
+    """A mapping in one short line, as `key: value`."""
+    parts = (
+        f"{key}: {value if isinstance(value, str) else json.dumps(value, default=str)}" for key, value in data.items()
+    )
+    return one_line(", ".join(parts), 300)
+
+
+def evidence(paths: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Each path, and what it may link to: only a file below evidence/ beside the report is ever a link."""
+    return [(path, path if _EVIDENCE.fullmatch(path) and ".." not in path else None) for path in paths[:20]]
+
+
+def lost(score: Score) -> list[Lost]:
+    """Checks that lost points or have some withheld, the dearest first."""
+    found = []
+    for item in score.checks:
+        points = round(item.earned + item.withheld - item.possible, 6)
+        if points < 0 or item.withheld > 0:
+            found.append(Lost(item, points, item.withheld))
+    return sorted(found, key=lambda entry: (entry.points, -entry.withheld))
+
+
+def broken(record: RunRecord) -> list[Broken]:
+    """The variant's faults, each with the points of its slot, whether it is gone, and what the diagnosis said of it."""
+    found = []
+    for fault in record.variant.faults:
+        mine = [item for item in record.score.checks if item.spec.slot == fault.slot and not item.safeguard]
+        claims = [item for item in record.score.claims if item.fault == fault.id and item.component]
+        found.append(
+            Broken(
+                fault=fault,
+                earned=sum(item.earned for item in mine),
+                possible=sum(item.possible for item in mine),
+                state=_state(fault, record.score),
+                diagnosed=f"{claims[0].component} / {claims[0].kind}" if claims else "",
+            )
+        )
+    return found
+
+
+def _state(fault: DrawnFault, score: Score) -> str:
+    """repaired, still there, or unclear where a check that would show it was not decided or lacks what it needs."""
+    showing = [item for item in score.checks if item.spec.id in fault.shows_in]
+    if any(item.result.outcome is Outcome.FAIL for item in showing):
+        return "still there"
+    return "repaired" if all(item.earned == item.possible for item in showing) else "unclear"
+
+
+def bars(record: RunRecord) -> list[Bar]:
+    """The timeline's bars in the order in which they began."""
+    whole = max([record.seconds, *(item.end for item in record.activities)], default=0.0) or 1.0
+    ordered = sorted(record.activities, key=lambda item: (item.start, item.end, item.name))[:MAX_ACTIVITIES]
+    return [
+        Bar(
+            name=item.name,
+            kind=item.kind,
+            start=item.start,
+            seconds=item.end - item.start,
+            left=round(100 * max(0.0, item.start) / whole, 2),
+            # A bar too short to be seen is drawn as a hair.
+            width=round(max(0.4, 100 * (item.end - item.start) / whole), 2),
+        )
+        for item in ordered
+    ]
+
+
+def _counts(score: Score) -> dict[str, int]:
+    return {outcome.value: sum(item.result.outcome is outcome for item in score.checks) for outcome in Outcome}

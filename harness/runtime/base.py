@@ -1,0 +1,74 @@
+"""What a runtime is: something that brings a stack up, finds it again, and takes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from harness.model import JobSpec, Record, ServiceSpec, Stack
+
+Progress = Callable[[str], None]
+"""Called with one short sentence when something begins or is ready."""
+
+
+class StackPlan(Record):
+    """All that a runtime needs to bring a stack up. Plain data: it is kept beside the stack, to find it again.
+
+    `folder` is the stack's own place for logs, sockets and state; `clock` the file that holds the business date.
+    A `graded` stack runs without the services of live attempts. `ports` fixes ports by service; others are chosen.
+    """
+
+    name: str
+    folder: Path
+    scenario: Path
+    workspace: Path
+    registry: Path
+    private: Path
+    clock: Path
+    services: tuple[ServiceSpec, ...]
+    jobs: tuple[JobSpec, ...]
+    graded: bool = False
+    ports: dict[str, int] = Field(default_factory=dict)
+
+
+class ServiceStatus(Record):
+    """One line of `exam status`: `state` is running, starting, stopped or failed."""
+
+    name: str
+    state: str
+    url: str
+    pid: int | None = None
+    detail: str = ""
+
+
+class RunningStack(Stack, Protocol):
+    """A `Stack` with what only its owner does."""
+
+    def status(self) -> tuple[ServiceStatus, ...]:
+        """Every service as it stands now."""
+
+    def log_file(self, service: str) -> Path:
+        """Where a service's log lies, to follow it. Raises UsageError for an unknown service."""
+
+
+class Runtime(Protocol):
+    """Brings stacks up and down. `certifiable` says whether its results may count in an exam."""
+
+    name: str
+    certifiable: bool
+
+    def up(self, plan: StackPlan, deadline_s: float, progress: Progress) -> RunningStack:
+        """Start every service and wait until those that can say so are ready.
+
+        Raises NotReady with the end of the log of a service that is not ready after `deadline_s` seconds, and
+        EnvironmentFault when this machine cannot (a port taken, a tool missing). What was started is ended then.
+        """
+
+    def attach(self, folder: Path) -> RunningStack:
+        """A stack that is up, from its folder. Raises AttemptError when there is none."""
+
+    def down(self, folder: Path) -> None:
+        """End every process of a stack, also what a crash left behind. Does nothing when there is none."""

@@ -1,0 +1,471 @@
+"""Stacks as local processes, supervised by supervisord: for practice and for authors, never certifiable.
+
+Each stack has a supervisord of its own, so that status, logs and restart work from any terminal; every process carries
+the stack's mark in its environment, so that `down` finds what a crash left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
+from harness.model import JobResult, ServiceSpec
+from harness.runtime.base import Progress, RunningStack, ServiceStatus, StackPlan
+from harness.waiting import DeadlinePassed, until
+
+MARK = "EXAM_STACK"
+"""Environment variable that every process of a stack carries; its value is the stack's folder."""
+
+LOG_BYTES = 5_000_000
+STOP_SECONDS = 8.0
+MAX_READ = 64 * 2**20
+STATES = {
+    "RUNNING": "running",
+    "STARTING": "starting",
+    "BACKOFF": "failed",
+    "FATAL": "failed",
+    "EXITED": "failed",
+}
+
+
+class ProcessRuntime:
+    """Implements `Runtime` with processes of this machine."""
+
+    name = "process"
+    certifiable = False
+
+    def up(self, plan: StackPlan, deadline_s: float, progress: Progress) -> RunningStack:
+        """See `Runtime.up`."""
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        plan = plan.model_copy(update={"ports": _ports(plan)})
+        (plan.folder / "stack.json").write_text(plan.model_dump_json(indent=1), encoding="utf-8")
+        try:
+            stack = ProcessStack(plan)
+            stack.boot(deadline_s, progress)
+        except BaseException:
+            self.down(plan.folder)
+            raise
+        return stack
+
+    def attach(self, folder: Path) -> RunningStack:
+        """See `Runtime.attach`."""
+        path = folder / "stack.json"
+        if not path.is_file():
+            raise AttemptError("Nothing runs here.", "Run `exam start` first.")
+        stack = ProcessStack(StackPlan.model_validate_json(path.read_text(encoding="utf-8")))
+        if not stack.supervised():
+            raise AttemptError("The stack's supervisor does not answer.", "Run `exam down`, then `exam start` again.")
+        return stack
+
+    def down(self, folder: Path) -> None:
+        """See `Runtime.down`."""
+        _end(list(_marked(folder)))
+        shutil.rmtree(_socket(folder).parent, ignore_errors=True)
+        (folder / "stack.json").unlink(missing_ok=True)
+
+
+class ProcessStack:
+    """Implements `RunningStack`."""
+
+    def __init__(self, plan: StackPlan) -> None:
+        self.name = plan.name
+        self.plan = plan
+        self._services = {spec.name: spec for spec in plan.services if spec.graded or not plan.graded}
+        self._jobs = {spec.name: spec for spec in plan.jobs}
+
+    def boot(self, deadline_s: float, progress: Progress) -> None:
+        """Start the supervisor and all services; those with `after` once that service is ready."""
+        _supervisord(self.plan, self._services.values(), self._environment())
+        first = [spec for spec in self._services.values() if not spec.after]
+        for spec in first:
+            self._start(spec.name)
+        end = time.monotonic() + deadline_s
+        for spec in first:
+            self._await_ready(spec, end - time.monotonic())
+            progress(f"{spec.name} is ready")
+        for spec in self._services.values():
+            if spec.after:
+                self._start(spec.name)
+
+    def supervised(self) -> bool:
+        """Whether the supervisor answers."""
+        try:
+            return bool(self._rpc().getState()["statecode"] == 1)
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+    def endpoint(self, service: str) -> str:
+        """See `Stack.endpoint`."""
+        return f"http://127.0.0.1:{self.plan.ports[service]}"
+
+    def status(self) -> tuple[ServiceStatus, ...]:
+        """See `RunningStack.status`."""
+        found = {entry["name"]: entry for entry in self._rpc().getAllProcessInfo()}
+        return tuple(self._status(spec, found[spec.name]) for spec in self._services.values())
+
+    def log_file(self, service: str) -> Path:
+        """See `RunningStack.log_file`."""
+        self._spec(service)
+        return self.plan.folder / "logs" / f"{service}.log"
+
+    def logs(self, service: str, lines: int = 200) -> str:
+        """See `Stack.logs`."""
+        path = self.log_file(service)
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 400 * lines))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+
+    def restart(self, service: str) -> float:
+        """See `Stack.restart`."""
+        spec = self._spec(service)
+        began = time.monotonic()
+        with contextlib.suppress(xmlrpc.client.Fault):
+            self._rpc().stopProcess(service)
+        self._start(service)
+        self._await_ready(spec, 120.0)
+        return time.monotonic() - began
+
+    def run_job(self, job: str, args: Sequence[str], deadline_s: float) -> JobResult:
+        """See `Stack.run_job`."""
+        if job not in self._jobs:
+            raise UsageError(f"There is no job {job!r}; there are: {', '.join(self._jobs)}.")
+        command = [*self._jobs[job].command, *args]
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            try:
+                process = subprocess.Popen(
+                    _in_workspace(command, self.plan.workspace),
+                    cwd=self.plan.workspace,
+                    env=self._environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as exc:
+                raise StackError(self.name, f"The job {job} does not start: {exc}.") from exc
+            try:
+                code: int | None = process.wait(deadline_s)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                _end_group(process)
+            return JobResult(code, time.monotonic() - began, _tail(output, 20_000))
+
+    def advance_day(self, to: date, files: Mapping[str, bytes]) -> None:
+        """See `Stack.advance_day`."""
+        for path, content in files.items():
+            self.write(path, content)
+        _replace(self.plan.clock, f"{to.isoformat()}\n".encode())
+
+    def read(self, path: str) -> bytes | None:
+        """See `Stack.read`."""
+        target = self._inside(path)
+        if target is None or not target.is_file():
+            return None
+        with target.open("rb") as file:
+            return file.read(MAX_READ)
+
+    def write(self, path: str, content: bytes) -> None:
+        """See `Stack.write`."""
+        target = self._inside(path)
+        if target is None:
+            raise StackError(self.name, f"{path} leads out of the workspace by a link.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, content)
+
+    def remove(self, path: str) -> None:
+        """See `Stack.remove`."""
+        target = self._inside(path)
+        if target is None or not target.exists():
+            return
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
+
+    def listing(self, path: str) -> tuple[str, ...]:
+        """See `Stack.listing`."""
+        target = self._inside(path)
+        if target is None or not target.is_dir():
+            return ()
+        return tuple(
+            sorted(
+                found.relative_to(self.plan.workspace).as_posix()
+                for found in target.rglob("*")
+                if found.is_file() and not found.is_symlink()
+            )
+        )
+
+    def _inside(self, path: str) -> Path | None:
+        """The path below the workspace, or None when any part of it is a link or leads out."""
+        current = self.plan.workspace
+        for part in Path(path).parts:
+            current = current / part
+            if part == ".." or current.is_symlink():
+                return None
+        return current
+
+    def _spec(self, service: str) -> ServiceSpec:
+        if service not in self._services:
+            raise UsageError(f"There is no service {service!r}; there are: {', '.join(self._services)}.")
+        return self._services[service]
+
+    def _rpc(self) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{_socket(self.plan.folder)}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def _start(self, service: str) -> None:
+        try:
+            self._rpc().startProcess(service, False)
+        except xmlrpc.client.Fault as exc:
+            raise NotReady(self.name, f"{service} does not start: {exc.faultString}.") from exc
+
+    def _await_ready(self, spec: ServiceSpec, seconds: float) -> None:
+        if not spec.ready:
+            return
+        url = self.endpoint(spec.name) + spec.ready
+
+        def ready() -> bool:
+            try:
+                return httpx.get(url, timeout=2.0).status_code == 200
+            except httpx.HTTPError:
+                self._fail_early(spec.name)
+                return False
+
+        try:
+            until(ready, max(1.0, seconds))
+        except DeadlinePassed as exc:
+            raise self._not_ready(spec.name, f"is not ready after {seconds:.0f} s") from exc
+
+    def _fail_early(self, service: str) -> None:
+        if self._rpc().getProcessInfo(service)["statename"] == "FATAL":
+            raise self._not_ready(service, "ends again and again")
+
+    def _not_ready(self, service: str, what: str) -> NotReady:
+        end = self.logs(service, 12).strip() or "(no log)"
+        return NotReady(self.name, f"{service} {what}. The end of its log:\n{end}", f"Run `exam logs {service}`.")
+
+    def _status(self, spec: ServiceSpec, found: Mapping[str, Any]) -> ServiceStatus:
+        state = STATES.get(found["statename"], "stopped")
+        url = self.endpoint(spec.name) if spec.ready else ""
+        if state == "running" and spec.ready and not _answers(url + spec.ready):
+            state = "starting"
+        detail = str(found["description"] if state == "running" else found["spawnerr"] or found["description"])
+        return ServiceStatus(name=spec.name, state=state, url=url, pid=found["pid"] or None, detail=detail)
+
+    def _environment(self) -> dict[str, str]:
+        home = self.plan.folder / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        return {
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "DO_NOT_TRACK": "1",
+            "BENTOML_DO_NOT_TRACK": "True",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+            "MLFLOW_TRACKING_URI": self.endpoint("registry"),
+            "PROVIDER_URL": self.endpoint("provider"),
+            "BUSINESS_DATE_FILE": str(self.plan.clock),
+            MARK: str(self.plan.folder),
+        }
+
+
+def by_hand(plan: StackPlan) -> list[tuple[list[str], Path, dict[str, str], str]]:
+    """What `up` would start and wait for, as (command, folder, environment, URL to wait for), to start otherwise."""
+    plan = plan.model_copy(update={"ports": _ports(plan)})
+    stack = ProcessStack(plan)
+    found = []
+    for spec in plan.services:
+        if spec.ready and not spec.after:
+            words = _in_workspace([_fill(word, plan, spec) for word in spec.command], plan.workspace)
+            environment = {**stack._environment(), "PORT": str(plan.ports[spec.name]), **spec.env}
+            folder = plan.workspace if spec.owner == "candidate" else plan.folder
+            found.append((words, folder, environment, stack.endpoint(spec.name) + spec.ready))
+    return found
+
+
+def _supervisord(plan: StackPlan, services: Sequence[ServiceSpec] | Any, environment: dict[str, str]) -> None:
+    logs = plan.folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    place = _socket(plan.folder).parent
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = plan.folder / "supervisord.conf"
+    config.write_text(_configuration(plan, services, logs), encoding="utf-8")
+    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(config)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        raise EnvironmentFault(f"The supervisor does not start: {(done.stderr or done.stdout).strip()[-300:]}")
+    try:
+        until(_socket(plan.folder).exists, 10.0, 0.05)
+    except DeadlinePassed as exc:
+        raise EnvironmentFault("The supervisor gives no socket after 10 s.", f"Look at {logs}.") from exc
+
+
+def _configuration(plan: StackPlan, services: Sequence[ServiceSpec], logs: Path) -> str:
+    head = f"""[unix_http_server]
+file={_socket(plan.folder)}
+chmod=0700
+
+[supervisord]
+logfile={logs}/supervisor.log
+logfile_maxbytes={LOG_BYTES}
+logfile_backups=0
+pidfile={plan.folder}/supervisord.pid
+nodaemon=false
+silent=true
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+    return head + "".join(_program(plan, spec, logs) for spec in services)
+
+
+def _program(plan: StackPlan, spec: ServiceSpec, logs: Path) -> str:
+    words = [_fill(word, plan, spec) for word in spec.command]
+    variables = {"PORT": str(plan.ports.get(spec.name, 0)), **spec.env}
+    environment = ",".join(f'{name}="{value}"' for name, value in variables.items())
+    return f"""
+[program:{spec.name}]
+command={" ".join(_quoted(word) for word in _in_workspace(words, plan.workspace))}
+directory={plan.workspace if spec.owner == "candidate" else plan.folder}
+environment={environment}
+autostart=false
+autorestart=true
+startsecs=2
+startretries=3
+stopasgroup=true
+killasgroup=true
+stopwaitsecs={STOP_SECONDS:.0f}
+redirect_stderr=true
+stdout_logfile={logs}/{spec.name}.log
+stdout_logfile_maxbytes={LOG_BYTES}
+stdout_logfile_backups=1
+"""
+
+
+def _fill(word: str, plan: StackPlan, spec: ServiceSpec) -> str:
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in plan.ports.items() if name != spec.name}
+    places = {
+        "port": plan.ports.get(spec.name, 0),
+        "scenario": plan.scenario,
+        "registry": plan.registry,
+        "private": plan.private,
+        "clock": plan.clock,
+        "run": plan.folder,
+    }
+    return word.format(**{**urls, **places})
+
+
+def _in_workspace(command: Sequence[str], workspace: Path) -> list[str]:
+    head, *rest = command
+    if head == "python":
+        return [sys.executable, *rest]
+    if "/" in head:
+        return [str(workspace / head), *rest]
+    return [str(Path(sys.executable).parent / head), *rest]
+
+
+def _quoted(word: str) -> str:
+    """A word as supervisord's configuration wants it: % is its interpolation, and ` ;` would begin a comment."""
+    return shlex.quote(word).replace("%", "%%")
+
+
+def _ports(plan: StackPlan) -> dict[str, int]:
+    ports = dict(plan.ports)
+    for service, port in ports.items():
+        if _taken(port):
+            raise EnvironmentFault(
+                f"Port {port} for {service} is taken.", "End what listens there, or start without --port."
+            )
+    with contextlib.ExitStack() as held:
+        for spec in plan.services:
+            if spec.ready and spec.name not in ports:
+                listener = held.enter_context(socket.socket())
+                listener.bind(("127.0.0.1", 0))
+                ports[spec.name] = listener.getsockname()[1]
+    return ports
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _socket(folder: Path) -> Path:
+    """A short path: sockets' paths may have a hundred characters at most."""
+    short = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"exam-{short}" / "supervisor.sock"
+
+
+def _marked(folder: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(folder) and process.pid != os.getpid():
+                yield process
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Ask supervisors first, so that they end their own; then kill what is left."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(file: Any, size: int) -> str:
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - size))
+    text: str = file.read().decode("utf-8", "replace")
+    return text
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

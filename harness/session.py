@@ -1,0 +1,487 @@
+"""The lifecycle of an attempt, from start to report, in the order in which it happens.
+
+Everything lies below one home folder (EXAM_HOME, else .exam here):
+
+    cache/          laid-out variants, to copy from
+    attempts/<id>/  one attempt while it lasts: attempt.json, workspace, registry, private, clock, run
+    submissions/<id>/   submission.tar.gz, submission.json, sealed.json (what was drawn)
+    journals/<id>.jsonl
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness import grading, report
+from harness import scenario as scenarios
+from harness import variant as variants
+from harness.bench import Progress as GradingProgress
+from harness.errors import AttemptError, ExamError, StackError, SubmissionError, UsageError
+from harness.journal import Journal
+from harness.layout import Layouts, site_in
+from harness.model import Change, Finding, Record, RunRecord, ServiceSpec, Site, Submission, Variant
+from harness.registry_import import import_registry
+from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
+from harness.runtime.process import ProcessRuntime
+from harness.scenario import Scenario
+from harness.workspace import changes, copy_site, digests, file_digest, freeze, unpack
+
+LIVE_BOOT_SECONDS = 120.0
+RUNTIMES: Mapping[str, Callable[[], Runtime]] = {"process": ProcessRuntime}
+
+Say = Callable[[str], None]
+
+
+class Attempt(Record):
+    """One candidate at one variant. Times are UTC, ISO 8601; `seed` is not shown to the candidate."""
+
+    id: str
+    scenario: str
+    folder_of_scenario: Path
+    seed: int
+    runtime: str
+    started_at: str
+    deadline: str
+    laid_out_seconds: float
+    ready_seconds: float
+    given: Mapping[str, str]
+    submitted: bool = False
+    estimate: str = ""
+
+
+class Rehearsal(Record):
+    """What a rehearsal found: whether the frozen state boots, in seconds, and what the public checks say of it."""
+
+    boots: bool
+    seconds: float
+    sentence: str
+    checks: tuple[tuple[str, bool | None, str], ...] = ()
+
+
+class Session:
+    """Everything that can be done with attempts below one home folder. Nothing here prints."""
+
+    def __init__(self, home: Path, roots: Sequence[Path] = (), say: Say = lambda _: None) -> None:
+        self.home = home.absolute()
+        self.roots = tuple(roots)
+        self._say = say
+        self.layouts = Layouts(self.home / "cache", say)
+
+    # --- start -------------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        scenario_id: str,
+        seed: int,
+        *,
+        name: str,
+        runtime: str = "process",
+        ports: Mapping[str, int] | None = None,
+    ) -> tuple[Attempt, RunningStack]:
+        """Lay out a variant, bring its stack up, and look whether each drawn fault is in place.
+
+        Raises UsageError for a name in use or an unknown runtime, EnvironmentFault and NotReady as the runtime does,
+        and ScenarioError when a fault is not in place. Nothing is left of an attempt that did not start.
+        """
+        scenario = scenarios.find(scenario_id, self.roots)
+        folder = self._new_folder(name)
+        runner = runtime_named(runtime)
+        try:
+            began = time.monotonic()
+            variant = variants.draw(scenario, seed)
+            plan = self._lay_out_live(scenario, variant, folder, ports or {})
+            laid_out = time.monotonic() - began
+            self._say("starting the stack")
+            began = time.monotonic()
+            stack = runner.up(plan, LIVE_BOOT_SECONDS, self._say)
+            ready = time.monotonic() - began
+            self._say("looking whether everything is as it should be")
+            settle_live(scenario, variant, stack)
+            attempt = self._begin(scenario, variant, folder, name, runtime, laid_out, ready)
+        except BaseException:
+            runner.down(folder / "run")
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return attempt, stack
+
+    def _new_folder(self, name: str) -> Path:
+        if not name or not all(char.isalnum() or char in "-_" for char in name) or len(name) > 40:
+            raise UsageError(f"{name!r} is no name for an attempt.", "Use letters, digits, - and _, at most forty.")
+        folder = self.home / "attempts" / name
+        if folder.exists():
+            raise UsageError(
+                f"There is an attempt {name!r} already.", f"End it with `exam down {name}`, or take another name."
+            )
+        if (self.home / "submissions" / name).exists():
+            raise UsageError(f"An attempt {name!r} was submitted before.", "Take another name with --name.")
+        folder.mkdir(parents=True)
+        return folder
+
+    def _lay_out_live(self, scenario: Scenario, variant: Variant, folder: Path, ports: Mapping[str, int]) -> StackPlan:
+        broken = self.layouts.broken(scenario, variant)
+        site = site_in(folder)
+        copy_site(broken, site)
+        first_commit(site.workspace)
+        clock = folder / "clock"
+        clock.write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
+        deadline = ServiceSpec(
+            name="deadline",
+            owner="harness",
+            command=("/bin/sh", str(self._deadline_script(scenario, folder))),
+            after="serving",
+        )
+        return StackPlan(
+            name=folder.name,
+            folder=folder / "run",
+            scenario=scenario.folder,
+            workspace=site.workspace,
+            registry=site.registry,
+            private=site.private,
+            clock=clock,
+            services=(*scenario.spec.service, deadline),
+            jobs=scenario.spec.job,
+            ports=dict(ports),
+        )
+
+    def _deadline_script(self, scenario: Scenario, folder: Path) -> Path:
+        """A script that submits the state as it is when the time is over, whatever terminal is open then."""
+        script = folder / "deadline.sh"
+        script.write_text(
+            f"sleep {scenario.spec.minutes * 60}\n"
+            f"export EXAM_HOME={shlex.quote(str(self.home))}\n"
+            f"cd {shlex.quote(str(Path(__file__).parent.parent))} || exit 1\n"
+            f"{shlex.quote(sys.executable)} -m harness.cli submit --yes --at-deadline --name {folder.name}\n"
+            "exec sleep 1000000\n",
+            encoding="utf-8",
+        )
+        return script
+
+    def _begin(
+        self, scenario: Scenario, variant: Variant, folder: Path, name: str, runtime: str, laid_out: float, ready: float
+    ) -> Attempt:
+        now = datetime.now(UTC)
+        attempt = Attempt(
+            id=name,
+            scenario=scenario.spec.id,
+            folder_of_scenario=scenario.folder,
+            seed=variant.seed,
+            runtime=runtime,
+            started_at=now.isoformat(timespec="seconds"),
+            deadline=(now + timedelta(minutes=scenario.spec.minutes)).isoformat(timespec="seconds"),
+            laid_out_seconds=round(laid_out, 1),
+            ready_seconds=round(ready, 1),
+            given=digests(folder / "workspace", scenario.spec.scratch),
+        )
+        self._keep(attempt)
+        self.journal(name).append("started", {"scenario": scenario.spec.id, "minutes": scenario.spec.minutes})
+        return attempt
+
+    # --- work --------------------------------------------------------------------------------------------------------
+
+    def attempts(self) -> Iterator[Attempt]:
+        """The attempts that last, sorted by name."""
+        for path in sorted((self.home / "attempts").glob("*/attempt.json")):
+            yield Attempt.model_validate_json(path.read_text(encoding="utf-8"))
+
+    def attempt(self, name: str = "") -> Attempt:
+        """An attempt by name, or the only one there is. Raises AttemptError naming those there are."""
+        found = [attempt for attempt in self.attempts() if name in ("", attempt.id)]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(attempt.id for attempt in self.attempts())
+        if not known:
+            raise AttemptError("No attempt is under way.", "Run `exam start SCENARIO`.")
+        if name:
+            raise AttemptError(f"There is no attempt {name!r}; there are: {known}.", "Give one with --name.")
+        raise AttemptError(f"Several attempts are under way: {known}.", "Say which with --name.")
+
+    def scenario_of(self, attempt: Attempt) -> Scenario:
+        """The scenario of an attempt, from where it was started."""
+        return scenarios.load(attempt.folder_of_scenario)
+
+    def stack(self, attempt: Attempt) -> RunningStack:
+        """The live stack of an attempt."""
+        return runtime_named(attempt.runtime).attach(self._folder(attempt) / "run")
+
+    def status(self, attempt: Attempt) -> tuple[ServiceStatus, ...]:
+        """The services of an attempt as they stand now; the harness's own clock is not shown."""
+        return tuple(line for line in self.stack(attempt).status() if line.name != "deadline")
+
+    def restart(self, attempt: Attempt, service: str) -> float:
+        """Restart a service of the candidate; returns the seconds until it was ready."""
+        scenario = self.scenario_of(attempt)
+        mine = [spec.name for spec in scenario.spec.service if spec.owner == "candidate"]
+        if service not in mine:
+            raise UsageError(f"{service!r} is none of your services: {', '.join(mine)}.", "Run `exam status`.")
+        seconds = self.stack(attempt).restart(service)
+        self.journal(attempt.id).append("restarted", {"service": service, "seconds": round(seconds, 1)})
+        return seconds
+
+    def reset(self, attempt: Attempt, path: str) -> None:
+        """Put a file of the workspace back as it was given. Raises UsageError for a file that was not given."""
+        if path not in attempt.given:
+            raise UsageError(f"{path!r} is no file that was given.", "Name it as seen from the workspace.")
+        scenario = self.scenario_of(attempt)
+        source = self.layouts.broken(scenario, variants.draw(scenario, attempt.seed)).workspace / path
+        target = self.workspace(attempt) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+        self.journal(attempt.id).append("reset", {"file": path})
+
+    def check(self, attempt: Attempt) -> list[tuple[str, Finding]]:
+        """Run the public checks on the live stack."""
+        found = public_checks(self.scenario_of(attempt), self.stack(attempt), self.workspace(attempt))
+        passed = sum(finding.ok is True for _, finding in found)
+        self.journal(attempt.id).append("checked", {"passed": passed, "of": len(found)})
+        return found
+
+    def estimate(self, attempt: Attempt, text: str) -> None:
+        """Write down what the candidate expects (time to repair, impact): it is shown beside what came."""
+        self._keep(attempt.model_copy(update={"estimate": text[:2000]}))
+        self.journal(attempt.id).append("estimated", {"text": text[:2000]})
+
+    def rehearse(self, attempt: Attempt) -> Rehearsal:
+        """Freeze the present state, boot it as grading would, and run the public checks on it."""
+        scenario = self.scenario_of(attempt)
+        place = self._folder(attempt) / "rehearsal"
+        shutil.rmtree(place, ignore_errors=True)
+        runner = runtime_named(attempt.runtime)
+        try:
+            freeze(self._site(attempt), place / "submission.tar.gz", scenario.spec.scratch)
+            found = self._rehearse(attempt, scenario, runner, place)
+        finally:
+            runner.down(place / "run")
+            shutil.rmtree(place, ignore_errors=True)
+        self.journal(attempt.id).append("rehearsed", {"boots": found.boots, "seconds": found.seconds})
+        return found
+
+    def _rehearse(self, attempt: Attempt, scenario: Scenario, runner: Runtime, place: Path) -> Rehearsal:
+        variant = variants.draw(scenario, attempt.seed)
+        healthy = self.layouts.healthy(scenario, variant)
+        unpack(place / "submission.tar.gz", place / "unpacked")
+        grading.restore_fixed(scenario, healthy, place / "unpacked" / "workspace")
+        import_registry(place / "unpacked" / "registry", healthy.registry, place / "registry")
+        (place / "clock").write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
+        plan = StackPlan(
+            name="rehearsal",
+            folder=place / "run",
+            scenario=scenario.folder,
+            workspace=place / "unpacked" / "workspace",
+            registry=place / "registry",
+            private=self._site(attempt).private,
+            clock=place / "clock",
+            services=scenario.spec.service,
+            jobs=scenario.spec.job,
+            graded=True,
+        )
+        began = time.monotonic()
+        try:
+            stack = runner.up(plan, LIVE_BOOT_SECONDS, self._say)
+        except StackError as exc:
+            return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
+        seconds = round(time.monotonic() - began, 1)
+        found = public_checks(scenario, stack, plan.workspace)
+        return Rehearsal(
+            boots=True,
+            seconds=seconds,
+            sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
+            checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
+        )
+
+    # --- submit ------------------------------------------------------------------------------------------------------
+
+    def changed(self, attempt: Attempt) -> tuple[Change, ...]:
+        """What the candidate changed in the workspace so far."""
+        scratch = self.scenario_of(attempt).spec.scratch
+        return changes(attempt.given, digests(self.workspace(attempt), scratch))
+
+    def submit(self, attempt: Attempt, *, at_deadline: bool = False) -> Submission:
+        """Freeze workspace and registry into a submission. Raises AttemptError the second time.
+
+        After the deadline the state counts as it is then, marked late.
+        """
+        with FileLock(self._folder(attempt) / "submit.lock"):
+            attempt = self.attempt(attempt.id)
+            if attempt.submitted:
+                raise AttemptError(
+                    f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
+                )
+            scenario = self.scenario_of(attempt)
+            folder = self.home / "submissions" / attempt.id
+            archive = folder / "submission.tar.gz"
+            digest = freeze(self._site(attempt), archive, scenario.spec.scratch)
+            now = datetime.now(UTC)
+            used = (now - datetime.fromisoformat(attempt.started_at)).total_seconds() / 60
+            submission = Submission(
+                archive=archive,
+                sha256=digest,
+                scenario=attempt.scenario,
+                attempt=attempt.id,
+                submitted_at=now.isoformat(timespec="seconds"),
+                minutes_used=round(used, 1),
+                late=not at_deadline and used > scenario.spec.minutes,
+                changes=self.changed(attempt),
+            )
+            (folder / "submission.json").write_text(submission.model_dump_json(indent=1), encoding="utf-8")
+            sealed = attempt.model_copy(update={"submitted": True})
+            (folder / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+            self._keep(sealed)
+        self.journal(attempt.id).append("submitted", {"sha256": digest, "at_deadline": at_deadline})
+        return submission
+
+    # --- grade and report --------------------------------------------------------------------------------------------
+
+    def submission(self, name: str = "") -> tuple[Submission, Attempt]:
+        """A submission by the name of its attempt, or the only one; `name` may also be a path to its archive.
+
+        Raises SubmissionError for a file that is none, or whose digest is not the one that was written down.
+        """
+        folder = self._submission_folder(name)
+        try:
+            submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
+            sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as exc:
+            raise SubmissionError(f"{name or folder} is no submission.", "Run `exam submit` first.") from exc
+        submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
+        if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
+            raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
+        return submission, sealed
+
+    def _submission_folder(self, name: str) -> Path:
+        root = self.home / "submissions"
+        if name and Path(name).is_file():
+            return Path(name).absolute().parent
+        if name:
+            if not (root / name).is_dir():
+                known = ", ".join(sorted(path.name for path in root.glob("*"))) or "none"
+                raise SubmissionError(
+                    f"There is no submission {name!r}; there are: {known}.", "Run `exam submit` first."
+                )
+            return root / name
+        found = sorted(root.glob("*"))
+        if len(found) != 1:
+            names = ", ".join(path.name for path in found) or "none"
+            raise SubmissionError(f"Which submission? There are: {names}.", "Name one: `exam grade NAME`.")
+        return found[0]
+
+    def grade(self, name: str, reports: Path, progress: GradingProgress) -> tuple[RunRecord, list[Path]]:
+        """Grade a submission and write its report below `reports`. It may be repeated, also after an interruption."""
+        submission, sealed = self.submission(name)
+        scenario = scenarios.load(sealed.folder_of_scenario)
+        journal = self.journal(sealed.id)
+        events = tuple(journal.read())
+        journal.append("grading", {"sha256": submission.sha256})
+        job = grading.GradingJob(
+            scenario=scenario,
+            variant=variants.draw(scenario, sealed.seed),
+            archive=submission.archive,
+            attempt=sealed.id,
+            folder=reports / sealed.id,
+            changes=submission.changes,
+            journal=events,
+            estimate=sealed.estimate,
+            minutes_used=submission.minutes_used,
+        )
+        runner = runtime_named(sealed.runtime)
+        record = grading.grade(job, self.layouts, runner, progress)
+        files = report.write(record, job.folder)
+        journal.append(
+            "graded", {"low": record.score.low, "high": record.score.high, "complete": record.score.complete}
+        )
+        return record, files
+
+    # --- down --------------------------------------------------------------------------------------------------------
+
+    def down(self, name: str) -> None:
+        """End an attempt's processes and remove it; its submission, journal and reports stay."""
+        folder = self.home / "attempts" / name
+        for place in ("rehearsal/run", "run"):
+            ProcessRuntime().down(folder / place)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            (self.home / "journals" / f"{name}.jsonl.lock").unlink()
+
+    def forget_submission(self, name: str) -> None:
+        """Remove a submission and its journal, so that its name is free again."""
+        shutil.rmtree(self.home / "submissions" / name, ignore_errors=True)
+        (self.home / "journals" / f"{name}.jsonl").unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """Every attempt that has left something behind, also one whose start was interrupted."""
+        return sorted(path.name for path in (self.home / "attempts").glob("*") if path.is_dir())
+
+    def journal(self, name: str) -> Journal:
+        """The journal of an attempt."""
+        return Journal(self.home / "journals" / f"{name}.jsonl")
+
+    def workspace(self, attempt: Attempt) -> Path:
+        """The folder in which the candidate works."""
+        return self._folder(attempt) / "workspace"
+
+    def _folder(self, attempt: Attempt) -> Path:
+        return self.home / "attempts" / attempt.id
+
+    def _site(self, attempt: Attempt) -> Site:
+        return site_in(self._folder(attempt))
+
+    def _keep(self, attempt: Attempt) -> None:
+        path = self._folder(attempt) / "attempt.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(attempt.model_dump_json(indent=1), encoding="utf-8")
+        partial.replace(path)
+
+
+def runtime_named(name: str) -> Runtime:
+    """A runtime by its name. Raises UsageError naming those there are."""
+    if name not in RUNTIMES:
+        raise UsageError(f"There is no runtime {name!r}; there are: {', '.join(RUNTIMES)}.")
+    return RUNTIMES[name]()
+
+
+def settle_live(scenario: Scenario, variant: Variant, stack: RunningStack) -> None:
+    """Do what happened in the story after serving was booted, then look whether each drawn fault is in place.
+
+    Raises ScenarioError naming what is not, so that nobody sits an exam that is broken in another way than planned.
+    """
+    forms = [(variants.form_of(scenario.forms, fault), fault) for fault in variant.faults]
+    for form, fault in forms:
+        if form.live is not None:
+            form.live(stack, fault)
+    for form, fault in forms:
+        problem = form.in_place(stack, fault)
+        if problem is not None:
+            raise ExamError(
+                f"A fault of the variant is not in place: {problem}", "Start again; if it stays, another seed works."
+            )
+
+
+def public_checks(scenario: Scenario, stack: RunningStack, workspace: Path) -> list[tuple[str, Finding]]:
+    """The scenario's public checks, on a running stack."""
+    found: list[tuple[str, Finding]] = scenario.module("grader.public").public(stack, workspace)
+    return found
+
+
+def first_commit(workspace: Path) -> None:
+    """Make the workspace a git repository with one commit, where git is installed."""
+    if shutil.which("git") is None:
+        return
+    identity = ["-c", "user.name=exam", "-c", "user.email=exam@example.org", "-c", "commit.gpgsign=false"]
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "As taken over"]):
+        subprocess.run(["git", *words], cwd=workspace, env=environment, check=True, capture_output=True)
+
+
+def default_home() -> Path:
+    """EXAM_HOME, else .exam in the present folder."""
+    return Path(os.environ.get("EXAM_HOME") or ".exam").absolute()

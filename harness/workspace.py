@@ -1,0 +1,216 @@
+"""The files of an attempt: digests, changes, freezing into a submission, and unpacking one that may be hostile.
+
+An archive holds `workspace/…`, `registry/mlflow.db` and `registry/artifacts/…`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import gzip
+import hashlib
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+
+from harness.errors import SubmissionError
+from harness.model import Change, Site
+
+ALWAYS_LEFT_OUT = (".git", "__pycache__", ".ipynb_checkpoints", "*.pyc", "*.pyo")
+MAX_FILES = 20_000
+MAX_FILE_BYTES = 64 * 2**20
+MAX_BYTES = 512 * 2**20
+"""Bounds of a submission: an honest one has a few hundred files and some twenty megabytes."""
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder, bytecode and caches left out; links are copied as links."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*ALWAYS_LEFT_OUT))
+
+
+def copy_site(source: Site, target: Site) -> None:
+    """Copy a laid-out site into an empty place."""
+    for old, new in ((source.workspace, target.workspace), (source.private, target.private)):
+        copy_tree(old, new)
+    copy_registry(source.registry, target.registry)
+
+
+def copy_registry(source: Path, target: Path) -> None:
+    """Copy a registry's folder; a database in use is copied as of one moment."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "mlflow.db").unlink(missing_ok=True)
+    with (
+        closing(sqlite3.connect(f"file:{source / 'mlflow.db'}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(target / "mlflow.db")) as new,
+    ):
+        old.backup(new)
+    if (source / "artifacts").is_dir():
+        copy_tree(source / "artifacts", target / "artifacts")
+
+
+def registry_entries(registry: Path) -> list[str]:
+    """Every model version of a registry's folder as `registry:<model>/<version>`."""
+    with closing(sqlite3.connect(f"file:{registry / 'mlflow.db'}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT name, version FROM model_versions ORDER BY name, version").fetchall()
+    return [f"registry:{name}/{version}" for name, version in rows]
+
+
+def files_of(root: Path, leave_out: Sequence[str] = ()) -> Iterator[Path]:
+    """Regular files below a folder in sorted order; links, caches and paths in `leave_out` are passed over."""
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if path.is_symlink() or not path.is_file() or _left_out(relative, leave_out):
+            continue
+        yield path
+
+
+def digests(root: Path, leave_out: Sequence[str] = ()) -> dict[str, str]:
+    """Path below `root` -> sha256 in hexadecimal, of every file."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files_of(root, leave_out)
+    }
+
+
+def tree_digest(root: Path) -> str:
+    """One sha256 over all paths and contents below a folder."""
+    total = hashlib.sha256()
+    for path, digest in digests(root).items():
+        total.update(f"{path}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def changes(given: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ...]:
+    """What differs between two results of `digests`, sorted by path."""
+    found = []
+    for path in sorted({*given, *now}):
+        if path not in given:
+            found.append(Change(path=path, how="added"))
+        elif path not in now:
+            found.append(Change(path=path, how="removed"))
+        elif given[path] != now[path]:
+            found.append(Change(path=path, how="changed"))
+    return tuple(found)
+
+
+def freeze(site: Site, archive: Path, leave_out: Sequence[str]) -> str:
+    """Write the workspace and the registry of a site into `archive`; returns its sha256.
+
+    The same content gives the same bytes: names are sorted, owners and times are left out. The archive appears whole or
+    not at all. Raises SubmissionError when the content is out of bounds.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_suffix(".partial")
+    scratch = archive.with_suffix(".registry")
+    try:
+        copy_registry(site.registry, scratch)
+        with (
+            partial.open("wb") as file,
+            gzip.GzipFile("", "wb", compresslevel=3, fileobj=file, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w") as tar,
+        ):
+            budget = _Budget()
+            for root, name, without in ((site.workspace, "workspace", leave_out), (scratch, "registry", ())):
+                for path in files_of(root, without):
+                    budget.take(path.relative_to(root).as_posix(), path.stat().st_size)
+                    _add(tar, path, f"{name}/{path.relative_to(root).as_posix()}")
+        partial.replace(archive)
+    finally:
+        partial.unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return file_digest(archive)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack a submission into an empty folder, as `workspace/` and `registry/`.
+
+    Raises SubmissionError for anything that is no plain file in one of these two, and beyond the bounds: nothing of
+    such an archive is kept.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            _unpack_members(tar, target)
+    except (tarfile.TarError, EOFError, OSError) as exc:
+        shutil.rmtree(target, ignore_errors=True)
+        raise SubmissionError(f"{archive.name} is no submission: {exc}", "Submit again with `exam submit`.") from exc
+    except SubmissionError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    if not (target / "workspace").is_dir() or not (target / "registry" / "mlflow.db").is_file():
+        shutil.rmtree(target, ignore_errors=True)
+        raise SubmissionError(f"{archive.name} is no submission: it lacks a workspace or a registry.")
+
+
+def _unpack_members(tar: tarfile.TarFile, target: Path) -> None:
+    budget = _Budget()
+    seen: set[str] = set()
+    for member in tar:
+        parts = PurePosixPath(member.name).parts
+        if member.isdir():
+            continue
+        if (
+            not member.isreg()
+            or not parts
+            or parts[0] not in ("workspace", "registry")
+            or ".." in parts
+            or len(parts) < 2
+        ):
+            raise SubmissionError(f"The submission holds {member.name[:80]!r}, which is no plain file of it.")
+        if member.name in seen:
+            raise SubmissionError(f"The submission holds {member.name[:80]!r} twice.")
+        seen.add(member.name)
+        budget.take(member.name, member.size)
+        _write(tar, member, target.joinpath(*parts))
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    source = tar.extractfile(member)
+    if source is None:
+        raise SubmissionError(f"The submission holds {member.name[:80]!r}, which cannot be read.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    path.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = path.stat().st_size
+    info.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+    with path.open("rb") as file:
+        tar.addfile(info, file)
+
+
+def _left_out(relative: Path, leave_out: Sequence[str]) -> bool:
+    if any(fnmatch.fnmatch(part, pattern) for part in relative.parts for pattern in ALWAYS_LEFT_OUT):
+        return True
+    text = relative.as_posix()
+    return any(text == path or text.startswith(f"{path}/") for path in leave_out)
+
+
+class _Budget:
+    """Counts files and bytes of a submission and says when it is out of bounds."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.bytes = 0
+
+    def take(self, name: str, size: int) -> None:
+        self.files += 1
+        self.bytes += size
+        if size > MAX_FILE_BYTES:
+            raise SubmissionError(f"{name[:80]} is larger than {MAX_FILE_BYTES // 2**20} MiB.", "Keep it under var/.")
+        if self.files > MAX_FILES or self.bytes > MAX_BYTES:
+            raise SubmissionError(
+                f"The submission has more than {MAX_FILES} files or {MAX_BYTES // 2**20} MiB.",
+                "Remove what the service does not need, or move it under var/.",
+            )

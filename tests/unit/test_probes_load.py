@@ -1,0 +1,106 @@
+"""What the numbers of a window say. No server and no Locust here: tests/contract/test_load_driver.py has those."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.probes.load import Duet, attainment, join, ratio, valid
+from harness.probes.load import _duet as window_of
+from harness.probes.load import _judge as judge
+from harness.probes.load_plan import Driver, Sent
+
+SOUND = Driver(finished=True, cpu_share=0.1)
+
+
+def sent(pair: int, stack: str, ms: float, outcome: str = "ok", risk: float = 0.5, lag: float = 1.0) -> Sent:
+    return Sent(
+        pair=pair,
+        stack=stack,
+        intended=pair / 40,
+        lag_ms=lag,
+        latency_ms=ms,
+        outcome=outcome,
+        risks=[risk] if outcome == "ok" else None,
+        text="" if outcome == "ok" else outcome,
+    )
+
+
+def window(factor: float = 1.0, seed: int = 1, pairs: int = 400, lag: float = 1.0, bursts: bool = False) -> Duet:
+    rng = np.random.default_rng(seed)
+    each = []
+    for pair in range(pairs):
+        burst = 10.0 if bursts and (pair // 120) % 2 else 1.0
+        each.append(sent(pair, "candidate", factor * burst * (10 + rng.exponential(5)), lag=lag))
+        each.append(sent(pair, "reference", burst * (10 + rng.exponential(5)), lag=lag))
+    return window_of(each, SOUND, 40, pairs / 40, 10, 0)
+
+
+def test_identical_stacks_give_an_interval_around_one() -> None:
+    found = ratio(window())
+    assert found.low < 1 < found.high
+    assert found.high - found.low < 0.6
+
+
+def test_noise_that_hits_both_does_not_move_the_ratio() -> None:
+    assert ratio(window(bursts=True), 0.5).point == pytest.approx(1, abs=0.15)
+
+
+def test_twice_as_slow_is_seen() -> None:
+    assert ratio(window(2.0)).low > 1.5
+
+
+def test_the_interval_is_the_same_for_the_same_seed() -> None:
+    assert ratio(window(), seed=3) == ratio(window(), seed=3)
+
+
+def test_more_windows_narrow_the_interval() -> None:
+    one, two = ratio(window(seed=1)), ratio(join(*(window(seed=each) for each in range(1, 7))))
+    assert two.high - two.low < one.high - one.low
+
+
+def test_what_failed_counts_as_the_timeout_and_misses() -> None:
+    each = [sent(0, "candidate", 3, "failed"), sent(1, "candidate", 4), sent(2, "candidate", 5, "wrong")]
+    found = window_of(each, SOUND, 40, 1, 10, 0)
+    assert found.of("candidate").tolist() == [10_000, 4, 5]
+    assert attainment(found, "candidate") == pytest.approx(1 / 3)
+    assert attainment(found, "candidate", within_ms=3.9) == 0
+    assert found.not_ok("candidate") == 2
+    assert found.first["candidate"] == "failed: failed"
+
+
+def test_an_answer_is_right_by_what_is_expected() -> None:
+    each = [sent(0, "candidate", 1, risk=0.3), sent(0, "reference", 1, risk=0.3 + 2e-6)]
+    assert [one.outcome for one in judge(each, [[0.3]], 1)] == ["ok", "wrong"]
+
+
+def test_without_expectation_the_reference_is_right() -> None:
+    each = [sent(0, "candidate", 1, risk=0.3), sent(0, "reference", 1, risk=0.4), sent(1, "candidate", 1, risk=0.9)]
+    judged = judge(each, None, 1)
+    assert [one.outcome for one in judged] == ["wrong", "ok", "ok"]
+    assert "0.300000 in row 0 where 0.400000" in judged[0].text
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (window(lag=80), "send lag"),
+        (window(lag=1500), "more than a second late"),
+        (window(pairs=0), "nothing was sent"),
+        (window_of([], Driver(finished=False, cpu_share=0), 40, 1, 10, 0), "did not finish"),
+        (
+            window_of(
+                [sent(0, s, 1) for s in ("candidate", "reference")], Driver(finished=True, cpu_share=0.9), 1, 1, 1, 0
+            ),
+            "of a core",
+        ),
+    ],
+)
+def test_a_window_that_says_nothing_is_named(bad: Duet, said: str) -> None:
+    assert said in str(valid(bad))
+
+
+def test_a_sound_window_is_valid_and_can_be_saved() -> None:
+    found = window()
+    assert valid(found) is None
+    assert len(found.evidence()["latency_ms"]) == 800
