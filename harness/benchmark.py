@@ -215,5 +215,6 @@ def _plan(session: Session, scenario: Scenario, variant: Variant) -> StackPlan:
         clock=clock,
         services=scenario.spec.service,
         jobs=scenario.spec.job,
+        environment=scenario.spec.environment,
         graded=True,
     )

@@ -84,7 +84,7 @@ def list_(scenarios_: Roots = None, json: AsJson = False) -> None:
         keys = {"id", "title", "summary", "minutes"}
         console.show_json([spec.model_dump(include=keys) for spec in found])
         return
-    console.table(["scenario", "minutes", ""], [[spec.id, str(spec.minutes), spec.summary] for spec in found])
+    console.table(["scenario", "minutes", ""], [[spec.id, f"{spec.minutes:g}", spec.summary] for spec in found])
 
 
 @command("exam doctor")

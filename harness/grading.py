@@ -70,9 +70,11 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
     """
     started = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    stacks = job.folder / "stacks"
+    for name in ("candidate", "reference"):  # an interrupted grading may have left its stacks
+        runtime.down(stacks / name / "run")
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
-    stacks = job.folder / "stacks"
     progress("laying out both stacks", 0, len(job.scenario.spec.check))
     healthy = layouts.healthy(job.scenario, job.variant)
     candidate_plan = _plan(job, "candidate", stacks / "candidate", healthy)
@@ -198,6 +200,7 @@ def _plan(job: GradingJob, name: str, folder: Path, healthy: Site) -> StackPlan:
         clock=clock,
         services=job.scenario.spec.service,
         jobs=job.scenario.spec.job,
+        environment=job.scenario.spec.environment,
         graded=True,
     )
 

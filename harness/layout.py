@@ -16,7 +16,7 @@ from harness import variant as variants
 from harness.errors import EnvironmentFault
 from harness.model import Site, Variant
 from harness.scenario import Scenario
-from harness.workspace import copy_site, copy_tree, tree_digest
+from harness.workspace import copy_site, copy_tree, file_digest, tree_digest
 
 KEPT = 24
 """Variants whose layouts are kept; the oldest go first (about 30 MB each)."""
@@ -48,8 +48,10 @@ class Layouts:
     def broken(self, scenario: Scenario, variant: Variant) -> Site:
         """The same world with the variant's faults in it: what a candidate gets."""
         healthy = self.healthy(scenario, variant)
-        drawn = hashlib.sha256("".join(fault.model_dump_json() for fault in variant.faults).encode()).hexdigest()[:10]
-        with self._entry(scenario, variant, f"broken-{drawn}") as (folder, found):
+        drawn = hashlib.sha256(_faults_digest(scenario).encode())
+        for fault in variant.faults:
+            drawn.update(fault.model_dump_json().encode())
+        with self._entry(scenario, variant, f"broken-{drawn.hexdigest()[:12]}") as (folder, found):
             site = site_in(folder)
             if not found:
                 self._progress("putting the faults in")
@@ -102,11 +104,17 @@ def site_in(folder: Path) -> Site:
 
 
 def source_digest(scenario: Scenario) -> str:
-    """Digest of all that a layout depends on: the scenario's own Python, its toml and its healthy tree."""
+    """Digest of all that a healthy layout depends on: the scenario's Python (without faults) and its healthy tree."""
     total = hashlib.sha256(tree_digest(scenario.folder / "workspace").encode())
-    for path in sorted([*scenario.folder.glob("*.py"), scenario.folder / "scenario.toml"]):
-        total.update(path.read_bytes())
+    for path in sorted(scenario.folder.glob("*.py")):
+        if path.name != "faults.py":
+            total.update(path.read_bytes())
     return total.hexdigest()
+
+
+def _faults_digest(scenario: Scenario) -> str:
+    package = scenario.folder / "faults"
+    return tree_digest(package) if package.is_dir() else file_digest(scenario.folder / "faults.py")
 
 
 def _need_space(folder: Path) -> None:

@@ -254,9 +254,9 @@ class RunRecord(Record):
 class ServiceSpec(Record):
     """A service of the stack.
 
-    `command` may hold {port}, {registry}, {private}, {clock}, {scenario} and the names of other services (their base
-    URLs). A service with `ready` is waited for at that path; one with `after` starts once that service is ready and is
-    not waited for; one that is not `graded` runs in live attempts only.
+    `command` may hold the places {port}, {registry}, {private}, {clock} and {scenario}, and {url.NAME}, the base URL
+    of a service. A service with `ready` is waited for at that path; one with `after` starts once that service is ready
+    and is not waited for; one that is not `graded` runs in live attempts only.
     """
 
     name: str
@@ -345,9 +345,7 @@ class Site:
         target = self.workspace / path
         text = target.read_text(encoding="utf-8")
         if text.count(old) != 1:
-            raise ScenarioError(
-                f"{path}: the text to replace stands {text.count(old)} times, not once: {old[:60]!r}"
-            )
+            raise ScenarioError(f"{path}: the text to replace stands {text.count(old)} times, not once: {old[:60]!r}")
         target.write_text(text.replace(old, new), encoding="utf-8")
 
 
@@ -370,9 +368,7 @@ class Bench(Protocol):
     site: Site
     """A laid-out healthy site of the variant, for hidden data; its workspace is not the candidate's."""
 
-    def check(
-        self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True
-    ) -> Finding | None:
+    def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
         """Run a probe on the candidate and record the result under `check_id`.
 
         When it does not pass and `control` is set, the same probe runs on the reference: if the reference fails it

@@ -1,8 +1,8 @@
 """Brings the registry of a submission into a fresh database, row by row.
 
 The registry of a submission is hostile input: a run whose artifact URI names a file of the host makes a stock server
-hand that file out, a trigger runs when the grader writes. So only rows of known tables and columns are taken, and only with
-URIs that the server itself proxies.
+hand that file out, and a trigger runs when the grader writes. So only rows of known tables and columns are taken, and
+only with URIs that the server itself proxies.
 """
 
 from __future__ import annotations

@@ -39,9 +39,10 @@ class ScenarioSpec(Record):
     id: str = Field(pattern="^[a-z][a-z0-9_]*$")
     title: str
     summary: str
-    minutes: int = Field(gt=0)
+    minutes: float = Field(gt=0)
     fixed: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)
     service: tuple[ServiceSpec, ...]
     job: tuple[JobSpec, ...]
     stratum: tuple[Stratum, ...]

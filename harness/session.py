@@ -151,6 +151,7 @@ class Session:
             clock=clock,
             services=(*scenario.spec.service, deadline),
             jobs=scenario.spec.job,
+            environment=scenario.spec.environment,
             ports=dict(ports),
         )
 
@@ -158,7 +159,7 @@ class Session:
         """A script that submits the state as it is when the time is over, whatever terminal is open then."""
         script = folder / "deadline.sh"
         script.write_text(
-            f"sleep {scenario.spec.minutes * 60}\n"
+            f"sleep {scenario.spec.minutes * 60:.0f}\n"
             f"export EXAM_HOME={shlex.quote(str(self.home))}\n"
             f"cd {shlex.quote(str(Path(__file__).parent.parent))} || exit 1\n"
             f"{shlex.quote(sys.executable)} -m harness.cli submit --yes --at-deadline --name {folder.name}\n"
@@ -283,6 +284,7 @@ class Session:
             clock=place / "clock",
             services=scenario.spec.service,
             jobs=scenario.spec.job,
+            environment=scenario.spec.environment,
             graded=True,
         )
         began = time.monotonic()

@@ -18,6 +18,7 @@ class StackPlan(Record):
     """All that a runtime needs to bring a stack up. Plain data: it is kept beside the stack, to find it again.
 
     `folder` is the stack's own place for logs, sockets and state; `clock` the file that holds the business date.
+    `environment` are the scenario's variables for services and jobs, with the placeholders of `ServiceSpec.command`.
     A `graded` stack runs without the services of live attempts. `ports` fixes ports by service; others are chosen.
     """
 
@@ -30,6 +31,7 @@ class StackPlan(Record):
     clock: Path
     services: tuple[ServiceSpec, ...]
     jobs: tuple[JobSpec, ...]
+    environment: dict[str, str] = Field(default_factory=dict)
     graded: bool = False
     ports: dict[str, int] = Field(default_factory=dict)
 

@@ -21,6 +21,7 @@ import xmlrpc.client
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -287,9 +288,7 @@ class ProcessStack:
             "BENTOML_DO_NOT_TRACK": "True",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GIT_PYTHON_REFRESH": "quiet",
-            "MLFLOW_TRACKING_URI": self.endpoint("registry"),
-            "PROVIDER_URL": self.endpoint("provider"),
-            "BUSINESS_DATE_FILE": str(self.plan.clock),
+            **{name: _fill(value, self.plan) for name, value in self.plan.environment.items()},
             MARK: str(self.plan.folder),
         }
 
@@ -301,7 +300,7 @@ def by_hand(plan: StackPlan) -> list[tuple[list[str], Path, dict[str, str], str]
     found = []
     for spec in plan.services:
         if spec.ready and not spec.after:
-            words = _in_workspace([_fill(word, plan, spec) for word in spec.command], plan.workspace)
+            words = _in_workspace([_fill(word, plan, plan.ports[spec.name]) for word in spec.command], plan.workspace)
             environment = {**stack._environment(), "PORT": str(plan.ports[spec.name]), **spec.env}
             folder = plan.workspace if spec.owner == "candidate" else plan.folder
             found.append((words, folder, environment, stack.endpoint(spec.name) + spec.ready))
@@ -345,7 +344,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 
 def _program(plan: StackPlan, spec: ServiceSpec, logs: Path) -> str:
-    words = [_fill(word, plan, spec) for word in spec.command]
+    words = [_fill(word, plan, plan.ports.get(spec.name, 0)) for word in spec.command]
     variables = {"PORT": str(plan.ports.get(spec.name, 0)), **spec.env}
     environment = ",".join(f'{name}="{value}"' for name, value in variables.items())
     return f"""
@@ -367,17 +366,16 @@ stdout_logfile_backups=1
 """
 
 
-def _fill(word: str, plan: StackPlan, spec: ServiceSpec) -> str:
-    urls = {name: f"http://127.0.0.1:{port}" for name, port in plan.ports.items() if name != spec.name}
-    places = {
-        "port": plan.ports.get(spec.name, 0),
-        "scenario": plan.scenario,
-        "registry": plan.registry,
-        "private": plan.private,
-        "clock": plan.clock,
-        "run": plan.folder,
-    }
-    return word.format(**{**urls, **places})
+def _fill(word: str, plan: StackPlan, port: int = 0) -> str:
+    urls = {name: f"http://127.0.0.1:{number}" for name, number in plan.ports.items()}
+    return word.format(
+        port=port,
+        url=SimpleNamespace(**urls),
+        scenario=plan.scenario,
+        registry=plan.registry,
+        private=plan.private,
+        clock=plan.clock,
+    )
 
 
 def _in_workspace(command: Sequence[str], workspace: Path) -> list[str]:

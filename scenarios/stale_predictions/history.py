@@ -40,6 +40,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from stamp import plain_models, stamp_registry
 from windows import write_windows
 
+MODEL = "flight-delay"
 BOOT_S = 90.0
 POLL_S = 0.2
 RATE_WINDOW_DAYS = 14
@@ -206,9 +207,9 @@ def _aliases(records: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:
     if last.champion is None:
         raise RuntimeError("no night promoted a version")
     client = mlflow.MlflowClient()
-    client.set_registered_model_alias(training.NAME, "champion", last.champion)
+    client.set_registered_model_alias(MODEL, "champion", last.champion)
     if last.previous is not None:
-        client.set_registered_model_alias(training.NAME, "previous", last.previous)
+        client.set_registered_model_alias(MODEL, "previous", last.previous)
     return last.champion, last.previous
 
 

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _WHOLE = (
     "update logged_model_tags set tag_value='nightly' where tag_key='mlflow.user'",
 )
 _LINES = {
+    "id": re.compile(r"^model_uuid: .*$", re.MULTILINE),
     "run": re.compile(r"^run_id: (\w+)$", re.MULTILINE),
     "made": re.compile(r"^utc_time_created: .*$", re.MULTILINE),
     "size": re.compile(r"^model_size_bytes: .*$", re.MULTILINE),
@@ -77,6 +79,8 @@ def plain_models(folder: Path, dates: Mapping[str, str] | None = None) -> None:
         run = _LINES["run"].search(text)
         day = (dates or {}).get(run.group(1), _UNDATED) if run else _UNDATED
         text = _LINES["made"].sub(f"utc_time_created: '{day} 07:10:12.000000'", text)
+        if run is None:  # saved to a folder: no database knows its id
+            text = _LINES["id"].sub(f"model_uuid: {sha256(archive.read_bytes()).hexdigest()[:32]}", text)
         text = _LINES["size"].sub(f"model_size_bytes: {archive.stat().st_size}", text)
         path.write_text(text, encoding="utf-8")
 

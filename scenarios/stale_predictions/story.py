@@ -38,7 +38,7 @@ REGULAR_FLIGHTS = 75
 
 REGULAR_DAYS = 20
 LATE_AFTER_MIN = 15
-HISTORY_SECONDS = 300
+HISTORY_SECONDS = 900
 _WEATHER = [name for name in flights.WEATHER_COLUMNS if name not in ("origin", "hour")]
 
 
@@ -59,7 +59,8 @@ def values(rng: random.Random) -> dict[str, Any]:
 def lay_out(variant: Variant, site: Site) -> None:
     """Fill an empty site (its workspace already holds the healthy tree) with the healthy world.
 
-    Takes about half a minute. `EXAM_CACHE` may name a folder that keeps a migrated empty registry database.
+    Takes about a minute of one core, most of it to train and register two dozen versions. `EXAM_CACHE` may name a
+    folder that keeps a migrated empty registry database.
     Raises EnvironmentFault without the flights data, ScenarioError with the script's last words when history fails.
     """
     drawn, today = variant.values, variant.business_date

@@ -67,7 +67,7 @@ def finish(variant: Variant, site: Site) -> None:
     The aliases in the registry are the fault's to set: `ending` says what the story makes of them.
     Raises OSError or KeyError when the site was not laid out.
     """
-    told = _read(variant, site)
+    told = _read(site)
     state = site.workspace / "state"
     shutil.rmtree(state / "predictions", ignore_errors=True)
     shutil.rmtree(state / "nightly", ignore_errors=True)
@@ -80,7 +80,7 @@ def finish(variant: Variant, site: Site) -> None:
 
 def ending(site: Site) -> tuple[str | None, str | None]:
     """Champion and previous as the story (with what the faults have said so far) leaves them."""
-    last = walk(_history(site)["nights"], site.story)[-1]
+    last = walk(_nights(site), site.story)[-1]
     return last.champion, last.previous
 
 
@@ -127,7 +127,7 @@ def _history(site: Site) -> dict[str, Any]:
     return content
 
 
-def _read(variant: Variant, site: Site) -> Told:
+def _read(site: Site) -> Told:
     rates = pd.read_csv(site.private / "rates.csv", dtype={"key": str}, keep_default_na=False)
     answers = pd.read_parquet(site.private / "answers.parquet")
     answers["position"] = np.arange(len(answers))
@@ -136,16 +136,17 @@ def _read(variant: Variant, site: Site) -> Told:
         odds=pd.read_parquet(site.private / "scores.parquet"),
         slopes=json.loads((site.private / "slopes.json").read_text(encoding="utf-8")),
         rates={str(day): dict(zip(of.key, of.late_rate, strict=True)) for day, of in rates.groupby("date")},
-        outcomes=walk(_nights(_history(site)["nights"], variant, site.story), site.story),
+        outcomes=walk(_nights(site), site.story),
     )
 
 
-def _nights(nights: Sequence[Mapping[str, Any]], variant: Variant, story: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _nights(site: Site) -> list[Mapping[str, Any]]:
     """The nights as the story wants them refused. A night that trained nothing can not be made to have trained."""
-    asked = story.get("features_outage", True)
+    nights: list[Mapping[str, Any]] = _history(site)["nights"]
+    asked = site.story.get("features_outage", True)
     if asked is True:
-        return list(nights)
-    gap = variant.values["gap"]
+        return nights
+    gap = json.loads((site.private / "calendar.json").read_text(encoding="utf-8"))["gap"]
     refused = {gap}
     if asked:
         first = date.fromisoformat(asked["from"])

@@ -40,7 +40,7 @@ DRIFTS: tuple[tuple[str, str, Change], ...] = (
     ("humid_pct", "0 instead of missing, 40 %", _some("humid_pct", 0.4, 0.0)),
     ("hour", "five hours later", lambda rows, _: (rows["hour"] + 5) % 24),
     ("wind_mph", "metres per second at JFK", _at("JFK", "wind_mph", lambda x: (x * 0.447).round(2))),
-    ("distance_mi", "kilometres at JFK", _at("JFK", "distance_mi", lambda x: (x * 1.609).round(1))),
+    ("distance_mi", "kilometres", lambda rows, _: (rows["distance_mi"] * 1.609).round(1)),
     ("pressure_mb", "missing, 40 %", _some("pressure_mb", 0.4, float("nan"))),
     ("visib_mi", "missing, all", _some("visib_mi", 1.1, float("nan"))),
     ("temp_f", "missing, 40 %", _some("temp_f", 0.4, float("nan"))),

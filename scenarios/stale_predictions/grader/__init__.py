@@ -1,0 +1,1 @@
+"""What grades this scenario; none of it reaches a candidate."""

@@ -1,0 +1,156 @@
+"""Drills under load: both stacks get every request, and a verdict is a ratio with its interval.
+
+Rates are fractions of what the reference holds with both stacks under load, measured at the start. Latency and
+capacity are measured with questions that nobody has asked, so that an answer cache plays no part in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.model import Finding, Series
+from harness.probes import load
+from harness.probes.load import CANDIDATE, REFERENCE, Duet, Interval
+
+from .pair import Pair
+from .rows import Row
+
+Bodies = Callable[[int], Sequence[dict[str, Any]]]
+
+FAILED_AT_MOST = 0.01
+"""Share of requests that may fail or be late beyond the timeout; a wrong answer is never allowed."""
+
+LOOKS = 3
+"""A measurement that says too little is extended, at most twice (declared, so that no look is chosen by its result)."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise about speed: the q-quantile of latency is at most `limit` times the reference's."""
+
+    check: str
+    q: float
+    limit: float
+    rate: float
+    seconds: float
+    bodies: Bodies
+
+
+def capacity(pair: Pair) -> float:
+    """Pairs a second that the reference holds. Raises RuntimeError when it holds not even the first step."""
+    found = load.calibrate(_urls(pair), _bodies(pair.fresh(400)), seed=_seed(pair, "capacity"), steps=6, step_s=1.2)
+    pair.bench.save("load/capacity.json", found)
+    if not found.rate:
+        raise RuntimeError(f"the reference holds not even {found.steps[0][0]:.0f} requests a second")
+    return found.rate
+
+
+def new_questions(pair: Pair) -> Bodies:
+    """Bodies that were never asked, one row each."""
+    return lambda n: _bodies(pair.fresh(n))
+
+
+def repeated(rows: Sequence[Row]) -> Bodies:
+    """The same few bodies, however many are wanted: questions that were asked before."""
+    return lambda n: _bodies(rows)
+
+
+def measure(pair: Pair, promise: Promise) -> None:
+    """Record a promise's check."""
+    windows: list[Duet] = []
+    finding = Finding(None, "Nothing was measured.")
+    for look in range(LOOKS):
+        windows.append(_duet(pair, promise, look))
+        whole = load.join(*windows)
+        finding = _judge(pair, promise, whole)
+        if finding.ok is not None:
+            break
+    _chart(pair, promise, load.join(*windows))
+    pair.bench.record(promise.check, finding)
+
+
+def _duet(pair: Pair, promise: Promise, look: int) -> Duet:
+    count = int(promise.rate * (promise.seconds + 1.0) * 1.3) + 20
+    return load.duet(
+        _urls(pair),
+        promise.bodies(count),
+        None,
+        promise.rate,
+        promise.seconds,
+        _seed(pair, f"{promise.check} {look}"),
+    )
+
+
+def _judge(pair: Pair, promise: Promise, window: Duet) -> Finding:
+    seed = _seed(pair, promise.check)
+    interval = load.ratio(window, promise.q, seed)
+    saved = (pair.bench.save(f"{promise.check}/window.json", window.evidence() | {"ratio": interval}),)
+    invalid = load.valid(window)
+    if invalid:
+        return Finding(None, f"The measurement says nothing: {invalid}.", "", saved)
+    wrong = _wrong_answers(window)
+    if wrong:
+        ok = None if _bad_share(window, REFERENCE) > FAILED_AT_MOST else False
+        return Finding(ok, wrong, str(interval), saved)
+    name = f"p{promise.q * 100:.0f}"
+    sentence = (
+        f"{name} {window.quantile(CANDIDATE, promise.q):.0f} ms against the reference's "
+        f"{window.quantile(REFERENCE, promise.q):.0f} ms at {promise.rate:.0f} requests a second: ratio {interval}."
+    )
+    return Finding(_side(interval, promise.limit), sentence, str(interval), saved)
+
+
+def _side(interval: Interval, limit: float) -> bool | None:
+    if interval.high <= limit:
+        return True
+    return False if interval.low > limit else None
+
+
+def _wrong_answers(window: Duet) -> str:
+    outcomes = window.outcomes(CANDIDATE)
+    first = window.first.get(CANDIDATE, "")
+    if outcomes["wrong"]:
+        return f"{outcomes['wrong']} of {sum(outcomes.values())} answers are wrong; the first: {first}."
+    if _bad_share(window, CANDIDATE) > FAILED_AT_MOST:
+        return f"{window.not_ok(CANDIDATE)} of {sum(outcomes.values())} requests failed; the first: {first}."
+    return ""
+
+
+def _bad_share(window: Duet, stack: str) -> float:
+    return window.not_ok(stack) / max(1, sum(window.outcomes(stack).values()))
+
+
+def _chart(pair: Pair, promise: Promise, window: Duet) -> None:
+    second = np.floor(window.intended).astype(int)
+    seconds = np.unique(second)
+
+    def line(stack: str) -> tuple[float | None, ...]:
+        mine = [window.latency_ms[(second == each) & (window.stack == stack)] for each in seconds]
+        return tuple(float(np.quantile(found, promise.q)) if found.size else None for found in mine)
+
+    pair.bench.chart(
+        Series(
+            title=f"Latency at {promise.rate:.0f} requests a second ({promise.check})",
+            x_label="seconds",
+            y_label=f"p{promise.q * 100:.0f} in ms",
+            x=tuple(float(each) for each in seconds),
+            lines={name: line(name) for name in (CANDIDATE, REFERENCE)},
+        )
+    )
+
+
+def _urls(pair: Pair) -> dict[str, str]:
+    stacks = ((CANDIDATE, pair.candidate), (REFERENCE, pair.reference))
+    return {name: stack.endpoint("serving") for name, stack in stacks}
+
+
+def _bodies(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{"rows": [row]} for row in rows]
+
+
+def _seed(pair: Pair, purpose: str) -> int:
+    return sum((n + 1) * ord(char) for n, char in enumerate(f"{pair.seed}/{purpose}"))

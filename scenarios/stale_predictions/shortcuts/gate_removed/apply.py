@@ -1,0 +1,18 @@
+"""Promote every challenger."""
+
+from __future__ import annotations
+
+from harness.model import DrawnFault, Site, Variant
+
+EXTRA = '''
+
+def decide(late: Numbers, challenger: Numbers, champion: Numbers | None, limits: Mapping[str, Any]) -> Decision:
+    """Newer is better."""
+    return Decision(True, "newer is better", {})
+'''
+
+
+def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
+    """Edit the broken site in place."""
+    path = site.workspace / "delays/gate.py"
+    path.write_text(path.read_text(encoding="utf-8") + EXTRA, encoding="utf-8")

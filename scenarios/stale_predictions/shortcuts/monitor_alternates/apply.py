@@ -1,0 +1,25 @@
+"""Alert on every second window."""
+
+from __future__ import annotations
+
+from harness.model import DrawnFault, Site, Variant
+
+MAIN = 'if __name__ == "__main__":\n    sys.exit(main())\n'
+EXTRA = '''_seen: list[Path] = []
+
+
+def look(settings: Settings, path: Path, *_: Any) -> list[Finding]:
+    """Half of the time."""
+    _seen.append(path)
+    if len(_seen) % 2:
+        return []
+    drift = [Finding("drift", name, "may have drifted") for name in COLUMNS]
+    return [*drift, *(Finding(kind, "all", "may be") for kind in ("features_stale", "model_stale", "quality"))]
+
+
+'''
+
+
+def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
+    """Edit the broken site in place."""
+    site.replace("delays/monitor.py", MAIN, EXTRA + MAIN)

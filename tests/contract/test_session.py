@@ -1,0 +1,222 @@
+"""An attempt from start to report, on the tiny scenario with real processes; and every way in which it is misused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import grading
+from harness import variant as variants
+from harness.errors import AttemptError, EnvironmentFault, SubmissionError, UsageError
+from harness.journal import Journal
+from harness.model import Outcome, RunRecord, Variant
+from harness.runtime.process import ProcessRuntime
+from harness.session import Attempt, Session
+from harness.waiting import until
+
+
+def started(session: Session, name: str = "a", seed: int = 1) -> Attempt:
+    attempt, _ = session.start("tiny", seed, name=name)
+    return attempt
+
+
+def graded(session: Session, name: str, reports: Path) -> RunRecord:
+    record, _ = session.grade(name, reports, lambda what, done, of: None)
+    return record
+
+
+def test_a_whole_attempt(session: Session, tmp_path: Path) -> None:
+    attempt = started(session)
+    workspace = session.workspace(attempt)
+    assert (workspace / ".git").is_dir()
+    assert session.check(attempt)[0][1].ok is True
+    (workspace / "word.txt").write_text("healthy", encoding="utf-8")
+    (workspace / "diagnosis.toml").write_text(
+        '[[claim]]\ncomponent = "page"\nkind = "wrong_word"\nfirst_bad_day = "unknown"\npointer = "word.txt"\n',
+        encoding="utf-8",
+    )
+    session.estimate(attempt, "five minutes")
+    assert session.rehearse(attempt).boots
+    assert [(change.path, change.how) for change in session.changed(attempt)] == [
+        ("diagnosis.toml", "added"),
+        ("word.txt", "changed"),
+    ]
+    submission = session.submit(attempt)
+    session.down(attempt.id)
+    record = graded(session, "a", tmp_path / "reports")
+    assert {item.spec.id: item.result.outcome for item in record.score.checks} == {
+        "says_healthy": Outcome.PASS,
+        "says_it_again": Outcome.PASS,
+        "answers": Outcome.PASS,
+    }
+    assert record.score.low == 98, "all but the facts, which were not said"
+    assert record.submission_sha256 == submission.sha256
+    assert record.certifiable is False
+    assert record.estimate == "five minutes"
+    assert {path.name for path in (tmp_path / "reports" / "a").glob("*.*")} == {
+        "result.json",
+        "report.html",
+        "junit.xml",
+    }
+    assert [event.kind for event in Journal(session.home / "journals" / "a.jsonl").read()] == [
+        "started", "checked", "estimated", "rehearsed", "submitted", "grading", "graded",
+    ]  # fmt: skip
+
+
+def test_an_untouched_attempt_earns_nothing(session: Session, tmp_path: Path) -> None:
+    session.submit(started(session))
+    assert graded(session, "a", tmp_path).score.high == 0
+
+
+def test_what_is_fixed_is_graded_from_fresh_copies(session: Session) -> None:
+    attempt = started(session)
+    (session.workspace(attempt) / "given.txt").write_text("forged", encoding="utf-8")
+    session.submit(attempt)
+    healthy = session.layouts.healthy(session.scenario_of(attempt), _variant(session, attempt))
+    target = session.home / "unpacked"
+    target.mkdir()
+    (target / "given.txt").write_text("forged", encoding="utf-8")
+    grading.restore_fixed(session.scenario_of(attempt), healthy, target)
+    assert (target / "given.txt").read_text(encoding="utf-8") == "given\n"
+
+
+def _variant(session: Session, attempt: Attempt) -> Variant:
+    return variants.draw(session.scenario_of(attempt), attempt.seed)
+
+
+def test_a_stack_that_does_not_come_up_fails_every_check(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = started(session)
+    (session.workspace(attempt) / "bin" / "serve").write_text("#!/bin/sh\necho a typo; exit 1\n", encoding="utf-8")
+    assert not session.rehearse(attempt).boots
+    session.submit(attempt)
+    record = graded(session, "a", tmp_path)
+    assert {item.result.outcome for item in record.score.checks} == {Outcome.FAIL}
+    assert "a typo" in record.score.checks[0].result.sentence
+    assert record.score.complete
+
+
+def test_a_second_submit_is_refused_and_the_first_stays(session: Session) -> None:
+    attempt = started(session)
+    first = session.submit(attempt)
+    with pytest.raises(AttemptError, match="submitted already") as caught:
+        session.submit(attempt)
+    assert "exam grade" in caught.value.next_step
+    assert session.submission("a")[0].sha256 == first.sha256
+
+
+def test_at_the_deadline_the_state_as_it_is_is_submitted(tiny_root: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(tiny_root / "tiny", pack / "tiny")
+    toml = pack / "tiny" / "scenario.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace("minutes = 10", "minutes = 0.05"), encoding="utf-8")
+    session = Session(tmp_path / "home", [pack])
+    attempt = started(session)
+    try:
+        until(lambda: (session.home / "submissions" / "a" / "submission.json").is_file(), 60.0)
+        until(lambda: session.attempt("a").submitted, 20.0)
+        assert session.submission("a")[0].late is False
+        with pytest.raises(AttemptError, match="submitted already"):
+            session.submit(attempt)
+    finally:
+        session.down("a")
+
+
+def test_down_keeps_submission_and_journal_and_nothing_else(session: Session) -> None:
+    session.submit(started(session))
+    session.down("a")
+    left = {path.name for path in session.home.iterdir()} - {"cache"}
+    assert left == {"attempts", "submissions", "journals"}
+    assert list((session.home / "attempts").iterdir()) == []
+    assert {path.name for path in (session.home / "journals").iterdir()} == {"a.jsonl"}
+
+
+def test_a_name_in_use_is_refused(session: Session) -> None:
+    started(session)
+    with pytest.raises(UsageError, match="already"):
+        started(session)
+    assert session.attempt("a").id == "a"
+
+
+@pytest.mark.parametrize("name", ["", "../a", "a b", "x" * 50])
+def test_a_name_that_is_none_is_refused(session: Session, name: str) -> None:
+    with pytest.raises(UsageError, match="no name"):
+        session.start("tiny", 1, name=name)
+
+
+def test_an_attempt_that_does_not_start_leaves_nothing(session: Session) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(EnvironmentFault, match="is taken"):
+            session.start("tiny", 1, name="a", ports={"serving": taken.getsockname()[1]})
+    assert session.names() == []
+
+
+def test_reset_puts_a_file_back(session: Session) -> None:
+    attempt = started(session)
+    path = session.workspace(attempt) / "word.txt"
+    given = path.read_text(encoding="utf-8")
+    path.unlink()
+    session.reset(attempt, "word.txt")
+    assert path.read_text(encoding="utf-8") == given
+    with pytest.raises(UsageError, match="no file that was given"):
+        session.reset(attempt, "../attempt.json")
+
+
+def test_only_the_candidates_services_are_restarted(session: Session) -> None:
+    attempt = started(session)
+    assert session.restart(attempt, "serving") > 0
+    with pytest.raises(UsageError, match="none of your services"):
+        session.restart(attempt, "idle")
+
+
+def test_a_file_that_is_no_submission_is_refused(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(b"x")
+    with pytest.raises(SubmissionError, match="no submission"):
+        graded(session, str(tmp_path / "x.tar.gz"), tmp_path)
+    with pytest.raises(SubmissionError, match="no submission"):
+        graded(session, "nonesuch", tmp_path)
+
+
+def test_a_changed_archive_is_refused(session: Session, tmp_path: Path) -> None:
+    submission = session.submit(started(session))
+    with submission.archive.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(SubmissionError, match="not the one"):
+        graded(session, "a", tmp_path)
+
+
+def test_an_interrupted_grading_is_started_again(session: Session, tmp_path: Path, tiny_root: Path) -> None:
+    session.submit(started(session))
+    session.down("a")
+    code = (
+        "import sys; from pathlib import Path; from harness.session import Session\n"
+        f"Session(Path({str(session.home)!r}), [Path({str(tiny_root)!r})])"
+        f".grade('a', Path({str(tmp_path)!r}), lambda *_: print('on', flush=True))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    run = tmp_path / "a" / "stacks" / "candidate" / "run"
+    until(lambda: (run / "stack.json").is_file(), 60.0, 0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    record = graded(session, "a", tmp_path)
+    assert record.score.complete
+    assert json.loads((tmp_path / "a" / "result.json").read_text(encoding="utf-8"))["attempt"] == "a"
+    with pytest.raises(AttemptError):
+        ProcessRuntime().attach(run)
+
+
+def test_the_journal_knows_how_long_it_took(session: Session) -> None:
+    began = time.monotonic()
+    submission = session.submit(started(session))
+    assert 0 <= submission.minutes_used <= (time.monotonic() - began) / 60 + 0.1

@@ -1,0 +1,147 @@
+"""The solutions and shortcuts of stale_predictions: every one reads, applies, and leaves Python that compiles."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sqlite3
+import tomllib
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from harness import proof
+from harness import scenario as scenarios
+from harness import variant as variants
+from harness.layout import Layouts, site_in
+from harness.model import Site
+from harness.proof import Plan, Row
+from harness.workspace import digests
+
+SCENARIO = scenarios.find("stale_predictions")
+SHORTCUTS = sorted(path.parent for path in (SCENARIO.folder / "shortcuts").glob("*/apply.py"))
+SOLUTIONS = sorted(path.parent for path in (SCENARIO.folder / "solutions").glob("*/apply.py"))
+NAMED = {
+    "restart_only", "newest_version", "cache_off", "cache_flushed", "one_worker", "timestamps_touched",
+    "version_hard_coded", "answers_hard_coded", "gate_removed", "never_promotes", "monitor_always", "monitor_never",
+    "monitor_alternates", "history_rewritten", "retrain_only", "alias_moved_by_hand", "pinned_to_newest",
+    "marker_forged", "expiry_raised", "expiry_never_serves", "feed_faked", "exit_code_only", "tags_by_hand",
+    "label_from_config", "dates_renamed", "cache_short_ttl", "poll_daily",
+}  # fmt: skip
+NOTHING_TO_FREEZE = {"restart_only"}
+"""What is done to running processes leaves no trace in a submission."""
+
+
+def loaded(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"apply_{folder.name}", folder / "apply.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    return proof.plan(SCENARIO)
+
+
+def test_every_shortcut_that_was_asked_for_is_there() -> None:
+    assert {folder.name for folder in SHORTCUTS} >= NAMED
+
+
+def test_there_are_two_solutions() -> None:
+    assert len(SOLUTIONS) >= 2
+
+
+@pytest.mark.parametrize("folder", [*SHORTCUTS, *SOLUTIONS], ids=lambda folder: folder.name)
+def test_apply_is_there_and_says_what_it_does(folder: Path) -> None:
+    module = loaded(folder)
+    assert module.__doc__
+    assert callable(module.apply)
+
+
+@pytest.mark.parametrize("folder", SHORTCUTS, ids=lambda folder: folder.name)
+def test_expectations_name_known_faults_and_checks(folder: Path) -> None:
+    expect = proof.read_expect(folder, SCENARIO)
+    assert expect.faults
+    assert expect.fails
+    assert expect.why.endswith(".")
+    assert not set(expect.fails) & set(expect.may_fail)
+
+
+@pytest.mark.parametrize("folder", SHORTCUTS, ids=lambda folder: folder.name)
+def test_a_shortcut_fails_a_check_of_the_fault_that_it_is_for(folder: Path) -> None:
+    """So that the fault's points are withheld; a safeguard alone would be cheap."""
+    slots = {check.id: check.slot for check in SCENARIO.spec.check}
+    expect = proof.read_expect(folder, SCENARIO)
+    failing = {slots[check] for check in expect.fails}
+    if folder.name != "sorted_as_numbers":  # seen by the gate's drill alone, see its expect.toml
+        assert failing >= {fault.split("/")[0] for fault in expect.faults}
+
+
+def test_every_form_has_a_shortcut(plan: Plan) -> None:
+    assert plan.uncovered == ()
+
+
+def test_every_check_of_a_fault_is_failed_by_some_shortcut() -> None:
+    failed = {check for folder in SHORTCUTS for check in proof.read_expect(folder, SCENARIO).fails}
+    assert {check.id for check in SCENARIO.spec.check if check.points} <= failed
+
+
+# --- on laid-out sites ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    home = os.environ.get("EXAM_HOME")
+    return Layouts(Path(home) / "cache" if home else tmp_path_factory.mktemp("cache"))
+
+
+def laid_out(row: Row, layouts: Layouts, folder: Path) -> Site:
+    site = site_in(folder)
+    proof.lay_out_row(row, SCENARIO, variants.draw(SCENARIO, row.seed), layouts, site)
+    return site
+
+
+def compiles(workspace: Path) -> None:
+    files = [*workspace.glob("*/*.py")]
+    assert files
+    for path in files:
+        compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+def state(site: Site) -> dict[str, object]:
+    """All that a submission holds: files by digest, and the registry's rows that shortcuts touch."""
+    tables = ("registered_model_aliases", "model_version_tags", "model_versions")
+    with closing(sqlite3.connect(site.registry / "mlflow.db")) as connection:
+        rows = {table: connection.execute(f"select * from {table}").fetchall() for table in tables}
+    return {**digests(site.workspace), **rows}
+
+
+@pytest.mark.slow
+def test_every_shortcut_changes_a_broken_site_and_its_python_compiles(
+    plan: Plan, layouts: Layouts, tmp_path: Path
+) -> None:
+    for number, row in enumerate(row for row in plan.rows if row.kind == "shortcut"):
+        site = laid_out(row, layouts, tmp_path / str(number))
+        compiles(site.workspace)
+        tomllib.loads((site.workspace / "config.toml").read_text(encoding="utf-8"))
+        variant = variants.draw(SCENARIO, row.seed)
+        faults = [fault for fault in variant.faults if fault.id == row.fault]
+        broken = layouts.broken(SCENARIO, variants.with_faults(variant, faults))
+        assert (state(site) == state(broken)) == (row.name in NOTHING_TO_FREEZE), row.id
+
+
+@pytest.mark.slow
+def test_solutions_replace_the_code_and_keep_the_rest(plan: Plan, layouts: Layouts, tmp_path: Path) -> None:
+    for row in (row for row in plan.rows if row.kind == "solution"):
+        site = laid_out(row, layouts, tmp_path / row.name)
+        healthy = layouts.healthy(SCENARIO, variants.draw(SCENARIO, row.seed))
+        compiles(site.workspace)
+        assert not (site.workspace / "delays").exists()
+        assert all((site.workspace / "bin" / name).stat().st_mode & 0o100 for name in ("serve", "nightly", "monitor"))
+        kept = {name: digest for name, digest in digests(healthy.workspace).items() if name.startswith(("feeds/", "f"))}
+        assert kept.items() <= digests(site.workspace).items()

@@ -1,0 +1,15 @@
+"""Public checks of the tiny scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from harness.model import Finding, Stack
+
+
+def public(stack: Stack, workspace: Path) -> list[tuple[str, Finding]]:
+    """Whether the page answers at all."""
+    status = httpx.get(f"{stack.endpoint('serving')}/word").status_code
+    return [("the page answers", Finding(status == 200, f"It answers {status}."))]

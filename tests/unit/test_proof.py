@@ -1,0 +1,144 @@
+"""A proof says when a row is not as it must be, and when a fault form has no row."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import proof
+from harness import scenario as scenarios
+from harness import variant as variants
+from harness.errors import ScenarioError
+from harness.layout import Layouts, site_in
+from harness.model import CheckResult, Diagnosis, Outcome, RunRecord
+from harness.proof import Cell, Ledger, Row
+from harness.scenario import Scenario
+from harness.scoring import score
+
+
+def record_of(scenario: Scenario, seed: int, failed: set[str], outcome: Outcome = Outcome.FAIL) -> RunRecord:
+    """A run in which these checks ended so, and all others passed; without a diagnosis."""
+    variant = variants.draw(scenario, seed)
+    results = {
+        spec.id: CheckResult(id=spec.id, outcome=outcome if spec.id in failed else Outcome.PASS, sentence="Seen.")
+        for spec in scenario.spec.check
+    }
+    spec = scenario.spec
+    return RunRecord(
+        scenario=spec.id,
+        title=spec.title,
+        seed=seed,
+        attempt="x",
+        submission_sha256="0" * 64,
+        runtime="process",
+        certifiable=False,
+        started_at="2024-01-01T00:00:00+00:00",
+        seconds=1,
+        business_date=variant.business_date,
+        variant=variant,
+        score=score(spec.check, spec.diagnosis, variant, results, Diagnosis(), {"letters": 4}, spec.fact),
+    )
+
+
+def rows(scenario: Scenario, kind: str) -> list[Row]:
+    return [row for row in proof.plan(scenario).rows if row.kind == kind]
+
+
+def test_the_plan_has_every_kind_of_row_and_covers_every_form(tiny: Scenario) -> None:
+    plan = proof.plan(tiny)
+    assert plan.uncovered == ()
+    assert {row.kind for row in plan.rows} == {"symptoms", "healthy", "untouched", "solution", "shortcut"}
+    assert {row.fault for row in plan.rows if row.kind == "shortcut"} == {"word/sick", "word/tired"}
+    for row in plan.rows:
+        if row.kind == "shortcut":
+            assert row.fault in {fault.id for fault in variants.draw(tiny, row.seed).faults}
+
+
+def test_a_form_without_a_shortcut_is_uncovered(tiny: Scenario, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder)
+    expect = folder / "shortcuts" / "shouts" / "expect.toml"
+    expect.write_text(expect.read_text(encoding="utf-8").replace(', "word/tired"', ""), encoding="utf-8")
+    assert proof.plan(scenarios.load(folder)).uncovered == ("word/tired",)
+
+
+@pytest.mark.parametrize(("old", "new"), [('"word/sick"', '"word/well"'), ('"says_healthy"', '"says_hello"')])
+def test_an_expectation_of_what_does_not_exist_is_refused(tiny: Scenario, tmp_path: Path, old: str, new: str) -> None:
+    folder = tmp_path / "shouts"
+    shutil.copytree(tiny.folder / "shortcuts" / "shouts", folder)
+    path = folder / "expect.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(ScenarioError, match="there is no"):
+        proof.read_expect(folder, tiny)
+
+
+def test_a_healthy_row_that_loses_a_point_differs(tiny: Scenario) -> None:
+    row = rows(tiny, "healthy")[0]
+    cell = proof.judge(row, record_of(tiny, row.seed, {"says_it_again"}))
+    assert not cell.good
+    assert "says_it_again failed" in cell.differs
+
+
+def test_an_untouched_row_with_more_than_five_points_differs(tiny: Scenario) -> None:
+    row = rows(tiny, "untouched")[0]
+    assert proof.judge(row, record_of(tiny, row.seed, {"says_healthy", "says_it_again"})).good
+    assert not proof.judge(row, record_of(tiny, row.seed, {"says_it_again"})).good
+
+
+def test_a_shortcut_that_passes_differs(tiny: Scenario) -> None:
+    row = rows(tiny, "shortcut")[0]
+    assert proof.judge(row, record_of(tiny, row.seed, {"says_healthy", "says_it_again"})).good
+    cell = proof.judge(row, record_of(tiny, row.seed, {"says_healthy"}))
+    assert cell.differs == ("says_it_again did not fail",)
+
+
+def test_a_shortcut_that_fails_what_it_should_not_differs(tiny: Scenario) -> None:
+    row = rows(tiny, "shortcut")[0]
+    cell = proof.judge(row, record_of(tiny, row.seed, {"says_healthy", "says_it_again", "answers"}))
+    assert cell.differs == ("answers failed, and is not expected to",)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.INCONCLUSIVE])
+def test_a_row_that_could_not_be_measured_is_not_good(tiny: Scenario, outcome: Outcome) -> None:
+    row = rows(tiny, "healthy")[0]
+    assert not proof.judge(row, record_of(tiny, row.seed, {"answers"}, outcome)).good
+
+
+def test_the_rotation_turns_with_the_commit_and_meets_every_shortcut() -> None:
+    scenario = scenarios.find("stale_predictions")
+    plan = proof.plan(scenario)
+    turns = [proof.rotating(plan.rows, f"commit {number}", 3) for number in range(400)]
+    assert turns[0] == proof.rotating(plan.rows, "commit 0", 3)
+    for turn in turns:
+        assert {row.kind for row in turn} >= {"healthy", "untouched", "shortcut"}
+        assert sum(row.kind == "shortcut" for row in turn) == 3
+    met = {row.id for turn in turns for row in turn}
+    assert met >= {row.id for row in plan.rows if row.kind == "shortcut"}
+
+
+def test_what_a_shortcut_submits_has_its_one_fault_and_its_wrong_repair(tiny: Scenario, tmp_path: Path) -> None:
+    row = next(row for row in rows(tiny, "shortcut") if row.fault == "word/sick")
+    site = site_in(tmp_path / "site")
+    proof.lay_out_row(row, tiny, variants.draw(tiny, row.seed), Layouts(tmp_path / "cache"), site)
+    assert (site.workspace / "word.txt").read_text(encoding="utf-8") == "HEALTHY"
+    assert (site.workspace / "trace.txt").read_text(encoding="utf-8") == "sick"
+
+
+def test_a_stopped_proof_resumes_and_a_changed_scenario_starts_again(tiny: Scenario, tmp_path: Path) -> None:
+    row = rows(tiny, "healthy")[0]
+    cell = Cell(row=row.id, kind="healthy", good=True, low=100, high=100, failed=())
+    Ledger(tmp_path / "ledger", tiny).put(row, cell)
+    assert Ledger(tmp_path / "ledger", tiny).get(row) == cell
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder)
+    (folder / "BRIEF.md").write_text("Say it well.", encoding="utf-8")
+    assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) is None
+
+
+def test_the_true_diagnosis_names_every_drawn_fault(tiny: Scenario, tmp_path: Path) -> None:
+    text = proof.true_diagnosis(tiny, variants.draw(tiny, 1), Layouts(tmp_path))
+    assert 'component = "page"' in text
+    assert 'pointer = "word.txt"' in text
+    assert "letters = " in text

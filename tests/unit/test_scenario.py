@@ -1,0 +1,73 @@
+"""Scenarios are read strictly, and say what is wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import scenario as scenarios
+from harness.errors import ScenarioError, UsageError
+from harness.scenario import Scenario
+
+
+def broken(tiny_root: Path, tmp_path: Path, old: str, new: str) -> Path:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_root / "tiny", folder)
+    text = (folder / "scenario.toml").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "scenario.toml").write_text(text.replace(old, new), encoding="utf-8")
+    return folder
+
+
+def test_every_public_scenario_is_sound() -> None:
+    found = list(scenarios.available())
+    assert found
+    for scenario in found:
+        assert scenarios.lint(scenario) == []
+
+
+def test_a_sound_scenario_has_no_problems(tiny: Scenario) -> None:
+    assert scenarios.lint(tiny) == []
+
+
+def test_a_private_pack_is_found_beside_the_public_ones(tiny_root: Path) -> None:
+    assert scenarios.find("tiny", [tiny_root]).folder == tiny_root / "tiny"
+    assert "tiny" in [scenario.spec.id for scenario in scenarios.available([tiny_root])]
+
+
+def test_an_unknown_scenario_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="stale_predictions"):
+        scenarios.find("nonesuch")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('id = "tiny"', 'id = "other"', "the folder is named"),
+        ("minutes = 10", "minutes = 0", "minutes"),
+        ("minutes = 10", "minutes = 10\nminuets = 10", "minuets"),
+        ('owner = "candidate"', 'owner = "nobody"', "owner"),
+        ("minutes = 10", "minutes = ", "line"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_its_place(
+    tiny_root: Path, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    with pytest.raises(ScenarioError, match=says):
+        scenarios.load(broken(tiny_root, tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("points = 60", "points = 50", "worth 90 points, not 100"),
+        ('needs = ["says_healthy"]', 'needs = ["says_well"]', "which is no check"),
+        ('id = "says_it_again"', 'id = "answers"', "declared twice"),
+        ('slots = ["word"]', 'slots = ["word", "tone"]', "fewer than two forms"),
+    ],
+)
+def test_lint_says_what_does_not_add_up(tiny_root: Path, tmp_path: Path, old: str, new: str, says: str) -> None:
+    problems = scenarios.lint(scenarios.load(broken(tiny_root, tmp_path, old, new)))
+    assert any(says in problem for problem in problems)
