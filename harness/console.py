@@ -40,7 +40,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = ""
     """Print a table; tab-separated lines into a pipe."""
     if not out.is_terminal:
         for row in (columns, *rows):
-            out.print("\t".join(_bare(cell) for cell in row), markup=False)
+            out.file.write("\t".join(_bare(cell) for cell in row) + "\n")
         return
     shown = Table(*columns, title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for row in rows:

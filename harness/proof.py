@@ -18,6 +18,7 @@ import importlib.util
 import json
 import shutil
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -135,11 +136,23 @@ def _folders(scenario: Scenario, kind: str) -> list[Path]:
 
 
 def _shortcut_rows(scenario: Scenario, drawn: Mapping[int, set[str]]) -> Iterator[Row]:
-    for folder in _folders(scenario, "shortcuts"):
-        expect = read_expect(folder, scenario)
+    """Each shortcut once, on the form of its that fewest others were shown on; again only where a form lacks a row."""
+    expected = [(folder, read_expect(folder, scenario)) for folder in _folders(scenario, "shortcuts")]
+    shown: Counter[str] = Counter()
+    for folder, expect in sorted(expected, key=lambda item: len(item[1].faults)):
+        fault = min(expect.faults, key=lambda name: (shown[name], name))
+        shown[fault] += 1
+        yield _shortcut_row(folder, expect, fault, drawn)
+    for folder, expect in expected:
         for fault in expect.faults:
-            seed = next(seed for seed in drawn if fault in drawn[seed])
-            yield Row(name=folder.name, kind="shortcut", seed=seed, folder=folder, fault=fault, expect=expect)
+            if not shown[fault]:
+                shown[fault] += 1
+                yield _shortcut_row(folder, expect, fault, drawn)
+
+
+def _shortcut_row(folder: Path, expect: Expect, fault: str, drawn: Mapping[int, set[str]]) -> Row:
+    seed = next(seed for seed in drawn if fault in drawn[seed])
+    return Row(name=folder.name, kind="shortcut", seed=seed, folder=folder, fault=fault, expect=expect)
 
 
 def read_expect(folder: Path, scenario: Scenario) -> Expect:

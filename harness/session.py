@@ -95,8 +95,8 @@ class Session:
         and ScenarioError when a fault is not in place. Nothing is left of an attempt that did not start.
         """
         scenario = scenarios.find(scenario_id, self.roots)
-        folder = self._new_folder(name)
         runner = runtime_named(runtime)
+        folder = self._new_folder(name)
         try:
             began = time.monotonic()
             variant = variants.draw(scenario, seed)

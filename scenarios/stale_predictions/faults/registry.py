@@ -82,7 +82,7 @@ PROMOTE_NEWEST = '''def promote(number: str) -> None:
         client().set_registered_model_alias(NAME, PREVIOUS, replaced.number)
     client().set_registered_model_alias(NAME, CHAMPION, newest)
 '''
-BY_HAND = "promoted by hand, the first after the outage of the feeds that is fit to fly"
+BY_HAND = "promoted by hand: the first version after the outage of the feeds"
 
 
 def draw_text_sorted(rng: random.Random, values: days.Values) -> DrawnFault:

@@ -1,0 +1,95 @@
+"""The command line: bad use gets one sentence with the next step and a non-zero exit code; output suits pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.session import Session
+
+
+def exam(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "EXAM_HOME": str(home)}
+    command = [sys.executable, "-m", "harness.cli", *words]
+    return subprocess.run(command, env=environment, cwd=home.parent, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says", "next_step"),
+    [
+        (["start", "nonesuch"], 2, "no scenario 'nonesuch'", "exam list"),
+        (["start", "tiny", "--port", "serving"], 2, "is no port", "serving=3000"),
+        (["start", "tiny", "--runtime", "cloud"], 2, "no runtime 'cloud'", ""),
+        (["status"], 7, "No attempt is under way", "exam start"),
+        (["submit", "--yes"], 7, "No attempt is under way", "exam start"),
+        (["logs", "serving", "--name", "x"], 7, "No attempt is under way", "exam start"),
+        (["grade", "x"], 6, "no submission 'x'", "exam submit"),
+        (["down", "x"], 7, "Which attempt?", "--all"),
+        (["report", "x"], 2, "There is no", "exam grade"),
+        (["prove", "tiny", "--row", "nonesuch"], 2, "No row", "--dry"),
+    ],
+)
+def test_bad_use_gets_one_sentence_and_the_next_step(
+    tmp_path: Path, tiny_root: Path, words: list[str], code: int, says: str, next_step: str
+) -> None:
+    roots = ["--scenarios", str(tiny_root)] if words[0] in ("start", "prove") else []
+    done = exam(tmp_path / "home", *words, *roots)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert next_step in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list((tmp_path / "home").glob("attempts/*"))
+
+
+def test_the_list_is_json_on_request_and_plain_into_a_pipe(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    listed = json.loads(exam(home, "list", "--json").stdout)
+    assert "stale_predictions" in [entry["id"] for entry in listed]
+    plain = exam(home, "list").stdout
+    assert "\x1b" not in plain
+    assert "stale_predictions\t120" in plain
+
+
+def test_an_attempt_from_another_terminal(session: Session, tiny_root: Path) -> None:
+    home = session.home
+    started = json.loads(exam(home, "start", "tiny", "--seed", "77", "--scenarios", str(tiny_root), "--json").stdout)
+    assert "seed" not in started
+    assert "77" not in json.dumps({key: value for key, value in started.items() if key in ("id", "scenario", "given")})
+    status = json.loads(exam(home, "status", "--json").stdout)
+    assert [line["name"] for line in status["services"]] == ["serving", "idle"]
+    assert "asked /word" in exam(home, "logs", "serving").stdout
+    assert exam(home, "restart", "serving").returncode == 0
+    checks = exam(home, "check")
+    assert "Hidden ones remain" in checks.stdout
+    assert exam(home, "start", "tiny", "--scenarios", str(tiny_root)).returncode == 2
+    assert exam(home, "submit", "--yes").returncode == 0
+    again = exam(home, "submit", "--yes")
+    assert again.returncode == 7
+    assert "submitted already" in again.stderr
+    assert exam(home, "down").returncode == 0
+    assert session.names() == []
+
+
+def test_the_brief_and_its_vocabulary_are_printed(tmp_path: Path, tiny_root: Path) -> None:
+    roots = ["--scenarios", str(tiny_root)]
+    assert "Say healthy." in exam(tmp_path / "home", "brief", "tiny", *roots).stdout
+    words = exam(tmp_path / "home", "brief", "tiny", "--vocabulary", *roots).stdout
+    assert "wrong_word" in words
+    assert "letters" in words
+
+
+def test_the_proof_of_the_tiny_scenario_holds(tmp_path: Path, tiny_root: Path) -> None:
+    home = tmp_path / "home"
+    done = exam(home, "prove", "tiny", "--scenarios", str(tiny_root), "--row", "shouts", "--row", "symptoms")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = exam(home, "prove", "tiny", "--scenarios", str(tiny_root), "--row", "shouts", "--json")
+    assert again.returncode == 0
+
+
+def test_lint_refuses_an_unsound_scenario(tmp_path: Path, tiny_root: Path) -> None:
+    assert exam(tmp_path / "home", "lint", "tiny", "--scenarios", str(tiny_root)).returncode == 0

@@ -1,0 +1,156 @@
+"""Who is to blame: FAIL only where the reference passes, ERROR wherever it is ours, and no check without a result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.bench import GradingBench
+from harness.errors import BadAnswer
+from harness.model import CheckSpec, Finding, Outcome, Series, Skill, Stack, Variant
+
+VARIANT = Variant(scenario="tiny", seed=1, values={"business_date": "2024-06-01"}, faults=())
+GOOD = Finding(True, "It does.", "1")
+BAD = Finding(False, "It does not.", "0")
+
+
+class FakeStack:
+    """A stack of which only the name is asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def spec(check_id: str) -> CheckSpec:
+    return CheckSpec(id=check_id, slot="word", promise="It does.", skill=Skill.PRODUCTION, points=1, limit="1")
+
+
+def bench_in(folder: Path, only: tuple[str, ...] = ()) -> GradingBench:
+    candidate: Any = FakeStack("candidate")
+    reference: Any = FakeStack("reference")
+    return GradingBench(
+        checks=[spec("a"), spec("b"), spec("c")],
+        variant=VARIANT,
+        candidate=candidate,
+        reference=reference,
+        site=None,  # type: ignore[arg-type]  # no probe here looks at it
+        folder=folder,
+        progress=lambda what, done, of: None,
+        started=0.0,
+        only=only,
+    )
+
+
+def finding_by(stack_findings: dict[str, Finding | Exception]):  # type: ignore[no-untyped-def]
+    def probe(stack: Stack) -> Finding:
+        found = stack_findings[stack.name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return probe
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "outcome"),
+    [
+        (GOOD, BAD, Outcome.PASS),
+        (BAD, GOOD, Outcome.FAIL),
+        (BAD, BAD, Outcome.ERROR),
+        (Finding(None, "Too noisy."), GOOD, Outcome.INCONCLUSIVE),
+        (BadAnswer("candidate", "It is dead."), GOOD, Outcome.FAIL),
+        (BadAnswer("candidate", "It is dead."), BadAnswer("reference", "It is dead too."), Outcome.ERROR),
+        (BadAnswer("reference", "Not mine."), GOOD, Outcome.ERROR),
+        (ValueError("a bug of ours"), GOOD, Outcome.ERROR),
+    ],
+)
+def test_the_outcome_of_a_check(tmp_path: Path, candidate: Any, reference: Any, outcome: Outcome) -> None:
+    bench = bench_in(tmp_path)
+    bench.check("a", finding_by({"candidate": candidate, "reference": reference}))
+    assert bench.results["a"].outcome is outcome
+
+
+def test_an_error_of_ours_keeps_its_traceback_as_evidence(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path)
+    bench.check("a", finding_by({"candidate": ValueError("a bug of ours")}))
+    (path,) = bench.results["a"].evidence
+    assert "a bug of ours" in (tmp_path / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome"),
+    [
+        (BadAnswer("candidate", "Dead."), Outcome.FAIL),
+        (BadAnswer("reference", "Dead."), Outcome.ERROR),
+        (KeyError("ours"), Outcome.ERROR),
+    ],
+)
+def test_a_guard_gives_what_is_missing_a_result(tmp_path: Path, raised: Exception, outcome: Outcome) -> None:
+    bench = bench_in(tmp_path)
+    with bench.guard("a", "b"):
+        bench.record("a", GOOD)
+        raise raised
+    assert bench.results["a"].outcome is Outcome.PASS
+    assert bench.results["b"].outcome is outcome
+    assert "c" not in bench.results
+
+
+def test_the_first_result_of_a_check_stands(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path)
+    bench.record("a", BAD)
+    bench.record("a", GOOD)
+    assert bench.check("a", finding_by({"candidate": GOOD})) is None
+    assert bench.results["a"].outcome is Outcome.FAIL
+
+
+def test_a_result_of_an_unknown_check_is_our_bug(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        bench_in(tmp_path).record("nonesuch", GOOD)
+
+
+def test_a_candidate_that_uses_up_the_time_fails_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_in(tmp_path)
+    with bench.guard("a", "b"):
+        bench.record("a", GOOD)
+        monkeypatch.setattr(bench, "_deadline", -1.0)
+        with bench.guard("b"):
+            pytest.fail("what is out of time is not begun")
+    assert bench.results["a"].outcome is Outcome.PASS
+    assert bench.results["b"].outcome is Outcome.FAIL
+    assert "used up" in bench.results["b"].sentence
+
+
+def test_only_the_wanted_checks_are_wanted(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path, only=("b",))
+    assert bench.wants("a", "b")
+    assert not bench.wants("a", "c")
+    assert bench_in(tmp_path).wants("a")
+
+
+def test_side_by_side_raises_once_all_have_ended(tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    def fails() -> None:
+        raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        bench_in(tmp_path).side_by_side(fails, lambda: ended.append("second"))
+    assert ended == ["second"]
+
+
+def test_evidence_is_written_as_it_was_given(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path)
+    assert (tmp_path / bench.save("a.bin", b"\x00")).read_bytes() == b"\x00"
+    assert json.loads((tmp_path / bench.save("a/b.json", {"x": 1})).read_text(encoding="utf-8")) == {"x": 1}
+    series = Series(title="t", x_label="x", y_label="y", x=(1.0,), lines={"l": (2.0,)})
+    assert json.loads((tmp_path / bench.save("s.json", series)).read_text(encoding="utf-8"))["title"] == "t"
+
+
+def test_activities_are_timed_also_when_they_fail(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path)
+    with pytest.raises(ValueError, match="x"), bench.activity("a drill", "drill"):
+        raise ValueError("x")
+    assert [(stretch.name, stretch.kind) for stretch in bench.activities] == [("a drill", "drill")]
