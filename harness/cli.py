@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+import shlex
 import shutil
 import subprocess
 import sys
@@ -168,10 +169,20 @@ def brief(
 
 
 @command("exam status")
-def status(name: Name = "", json: AsJson = False) -> None:
+def status(
+    name: Name = "",
+    env: Annotated[
+        bool, typer.Option("--env", help="Only the stack's variables, as `export` lines for a shell.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Show the services of the attempt, where the time stands, and where the workspace lies."""
     here = session()
     attempt = here.attempt(name)
+    if env:
+        for variable, value in here.stack(attempt).variables().items():
+            console.out.print(f"export {variable}={shlex.quote(value)}", markup=False)
+        return
     lines = here.status(attempt)
     if json:
         shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
@@ -264,7 +275,7 @@ def submit(
         )
     changed = here.changed(attempt)
     if not json:
-        console.table(["change", "file"], [[change.how, change.path] for change in changed])
+        console.table(["change", "file"], [[change.how, console.foreign(change.path)] for change in changed])
         console.out.print(_missing_papers(here.workspace(attempt)), markup=False)
     if not yes and not typer.confirm("Hand this in?"):
         console.out.print("Nothing was handed in.")
@@ -440,7 +451,7 @@ def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:
             [{"check": label, "ok": finding.ok, "sentence": finding.sentence} for label, finding in found]
         )
         return
-    console.table(["", "check", ""], [[console.MARKS[f.ok], label, console.escape(f.sentence)] for label, f in found])
+    console.table(["", "check", ""], [[console.MARKS[f.ok], label, console.foreign(f.sentence)] for label, f in found])
     console.out.print("\nThese are the public checks. Hidden ones remain, and only they decide.")
 
 
@@ -452,7 +463,7 @@ def _missing_papers(workspace: Path) -> str:
 def _record(path: Path) -> RunRecord:
     if not path.is_file():
         raise UsageError(f"There is no {path}.", "Run `exam grade` first.")
-    return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    return report.read_record(path)
 
 
 def _ports(words: list[str] | None) -> dict[str, int]:

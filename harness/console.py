@@ -16,11 +16,27 @@ from rich.table import Table
 
 from harness.bench import Progress as GradingProgress
 from harness.model import Outcome, RunRecord, Score
+from harness.text import one_line
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-__all__ = ["MARKS", "err", "escape", "grading_bar", "out", "points", "say", "show_json", "show_markdown", "table"]
+__all__ = [
+    "MARKS",
+    "err",
+    "escape",
+    "foreign",
+    "grading_bar",
+    "out",
+    "points",
+    "say",
+    "show_json",
+    "show_markdown",
+    "table",
+]
+
+SENTENCES, SENTENCE = 12, 240
+"""How many lost points are told, and how long each may be; the report has them all."""
 
 MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]unsure[/]"}
 
@@ -46,6 +62,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = ""
     for row in rows:
         shown.add_row(*row)
     out.print(shown)
+
+
+def foreign(text: str) -> str:
+    """A candidate's text as it may stand in a table: one line, no control characters, no markup."""
+    return escape(one_line(text, SENTENCE))
 
 
 def say(what: str) -> None:
@@ -117,18 +138,14 @@ def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:
     for label, record in records:
         gone = lost(record)
         out.print(f"\n[bold]{label}[/]: {'where the points went' if gone else 'nothing lost'}")
-        for worth, sentence in gone[:12]:
-            out.print(f"  {worth:>5}  {_one_line(sentence)}", markup=False)
-        if len(gone) > 12:
-            out.print(f"         and {len(gone) - 12} more, in the report")
+        for worth, sentence in gone[:SENTENCES]:
+            out.print(f"  {worth:>5}  {one_line(sentence, SENTENCE)}", markup=False)
+        if len(gone) > SENTENCES:
+            out.print(f"         and {len(gone) - SENTENCES} more, in the report")
 
 
 def _down(value: float) -> str:
     return f"{int(value * 10 + 1e-9) / 10:g}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:240]
 
 
 def _bare(cell: str) -> str:

@@ -49,7 +49,7 @@ def _grade_row(
     variant = variants.draw(scenario, row.seed)
     job = proof.job_of(row, scenario, variant, session.layouts, session.home / "demo")
     attempt = f"{name}-{row.name}"
-    job = grading.with_place(job, attempt=attempt, folder=reports / attempt)
+    job = grading.whole(job, attempt=attempt, folder=reports / attempt)
     record = grading.grade(job, session.layouts, runtime_named("process"), progress)
     report.write(record, job.folder)
     return record

@@ -57,9 +57,9 @@ class GradingJob:
     minutes_used: float = 0
 
 
-def with_place(job: GradingJob, *, attempt: str, folder: Path) -> GradingJob:
-    """The same job under another name, written to another folder."""
-    return replace(job, attempt=attempt, folder=folder)
+def whole(job: GradingJob, *, attempt: str, folder: Path) -> GradingJob:
+    """The same submission graded by every check, under another name and written to another folder."""
+    return replace(job, attempt=attempt, folder=folder, only=())
 
 
 def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progress) -> RunRecord:

@@ -208,8 +208,10 @@ class Session:
         raise AttemptError(f"Several attempts are under way: {known}.", "Say which with --name.")
 
     def scenario_of(self, attempt: Attempt) -> Scenario:
-        """The scenario of an attempt, from where it was started."""
-        return scenarios.load(attempt.folder_of_scenario)
+        """The scenario of an attempt, from where it was started, or by its name where that folder is not here."""
+        if attempt.folder_of_scenario.is_dir():
+            return scenarios.load(attempt.folder_of_scenario)
+        return scenarios.find(attempt.scenario, self.roots)
 
     def stack(self, attempt: Attempt) -> RunningStack:
         """The live stack of an attempt."""
@@ -380,7 +382,7 @@ class Session:
     def grade(self, name: str, reports: Path, progress: GradingProgress) -> tuple[RunRecord, list[Path]]:
         """Grade a submission and write its report below `reports`. It may be repeated, also after an interruption."""
         submission, sealed = self.submission(name)
-        scenario = scenarios.load(sealed.folder_of_scenario)
+        scenario = self.scenario_of(sealed)
         journal = self.journal(sealed.id)
         events = tuple(journal.read())
         journal.append("grading", {"sha256": submission.sha256})
@@ -485,5 +487,8 @@ def first_commit(workspace: Path) -> None:
 
 
 def default_home() -> Path:
-    """EXAM_HOME, else .exam in the present folder."""
-    return Path(os.environ.get("EXAM_HOME") or ".exam").absolute()
+    """EXAM_HOME, else the nearest .exam in this folder or above it (so that a workspace finds its own), else .exam here."""
+    if os.environ.get("EXAM_HOME"):
+        return Path(os.environ["EXAM_HOME"]).absolute()
+    here = Path.cwd()
+    return next((folder / ".exam" for folder in (here, *here.parents) if (folder / ".exam").is_dir()), here / ".exam")

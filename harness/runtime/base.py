@@ -52,6 +52,9 @@ class RunningStack(Stack, Protocol):
     def status(self) -> tuple[ServiceStatus, ...]:
         """Every service as it stands now."""
 
+    def variables(self) -> dict[str, str]:
+        """What the scenario tells services and jobs by environment variables, for a candidate's own shell."""
+
     def log_file(self, service: str) -> Path:
         """Where a service's log lies, to follow it. Raises UsageError for an unknown service."""
 

@@ -123,6 +123,10 @@ class ProcessStack:
         found = {entry["name"]: entry for entry in self._rpc().getAllProcessInfo()}
         return tuple(self._status(spec, found[spec.name]) for spec in self._services.values())
 
+    def variables(self) -> dict[str, str]:
+        """See `RunningStack.variables`."""
+        return {name: _fill(value, self.plan) for name, value in self.plan.environment.items()}
+
     def log_file(self, service: str) -> Path:
         """See `RunningStack.log_file`."""
         self._spec(service)
@@ -288,7 +292,7 @@ class ProcessStack:
             "BENTOML_DO_NOT_TRACK": "True",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GIT_PYTHON_REFRESH": "quiet",
-            **{name: _fill(value, self.plan) for name, value in self.plan.environment.items()},
+            **self.variables(),
             MARK: str(self.plan.folder),
         }
 

@@ -127,7 +127,6 @@ def test_one_fault_applies_and_shows(scenario: Scenario, healthy: Site, tmp_path
     compiles(site.workspace)
     symptom = form.visible(site, healthy, fault)
     assert symptom.measured > symptom.clean_p99, symptom
-    assert not form.visible(healthy, healthy, fault).measured if "served" not in symptom.what else True
     known = pointable(site)
     for pattern in fault.pointers:
         assert any(fnmatch(name, pattern) for name in known), pattern

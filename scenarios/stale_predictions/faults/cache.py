@@ -99,7 +99,9 @@ ASKED_BEFORE = 0.25
 
 def draw_key_without_features(rng: random.Random, values: days.Values) -> DrawnFault:
     """Since a day a question asked the evening before keeps that answer, with the features of the day before."""
-    since = days.a_day(rng, values, 15, 14)
+    _, last = days.outage(values)
+    # The evening before must have had features: in the outage there was nothing to keep.
+    since = max(days.a_day(rng, values, 15, 14), last + timedelta(days=2))
     return DrawnFault(
         slot="cache",
         form="key_without_features",

@@ -137,6 +137,17 @@ def reports(site: Site) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
+def set_rates(site: Site, day: date, rates: Mapping[str, float]) -> None:
+    """What the log's answers find in the partition of a day; no rates at all is a day with a key that nobody has."""
+    path = site.private / "rates.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    kept = table[table["date"] != str(day)]
+    rows = [(str(day), key, str(rate), "1") for key, rate in (rates or {"none": 0.0}).items()]
+    pd.concat([kept, pd.DataFrame(rows, columns=["date", "key", "late_rate", "flights"])]).to_csv(
+        path, index=False, lineterminator="\n"
+    )
+
+
 # --- the log ----------------------------------------------------------------------------------------------------------
 
 

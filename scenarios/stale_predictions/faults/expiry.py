@@ -10,9 +10,8 @@ import pandas as pd
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .. import traces
 from . import days
-from .common import Edit, Log, edit_log, partition_file, read_log, says, with_partition
+from .common import partition_file, read_log, says, set_rates
 
 FILE = "delays/features.py"
 
@@ -62,8 +61,7 @@ def apply_marker_ignored(site: Site, fault: DrawnFault) -> None:
     site.replace(FILE, MARKER, "")
     for number, text in enumerate(fault.values["torn"]):
         torn = date.fromisoformat(text)
-        rates = tear(site, torn, keep_marker=number == 1)
-        edit_log(site, _answers_from(torn, rates))
+        set_rates(site, torn, tear(site, torn, keep_marker=number == 1))
 
 
 def tear(site: Site, day: date, *, keep_marker: bool) -> dict[str, float]:
@@ -76,13 +74,6 @@ def tear(site: Site, day: date, *, keep_marker: bool) -> dict[str, float]:
         path.with_name("_SUCCESS.json").unlink()
     rows = [line.strip().split(",") for line in left[1:]]
     return {key: float(rate) for key, rate, _ in rows}
-
-
-def _answers_from(torn: date, rates: dict[str, float]) -> Edit:
-    def edit(log: Log, told: traces.Told) -> Log:
-        return with_partition(log, told, torn + timedelta(days=1), torn, rates)
-
-    return edit
 
 
 def torn_days(site: Site) -> int:

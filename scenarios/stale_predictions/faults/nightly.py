@@ -10,9 +10,8 @@ from typing import Any
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .. import traces
 from . import days
-from .common import Log, change_nights, edit_log, partition_file, says, with_partition
+from .common import change_nights, partition_file, says, set_rates
 
 FILE = "delays/nightly.py"
 FEEDS = "delays/feeds.py"
@@ -132,11 +131,7 @@ def apply_empty_accepted(site: Site, fault: DrawnFault) -> None:
 
     change_nights(site, accepted)
     empty_partition(site, night - timedelta(days=1))
-
-    def edit(log: Log, told: traces.Told) -> Log:
-        return with_partition(log, told, night, night - timedelta(days=1), {})
-
-    edit_log(site, edit)
+    set_rates(site, night - timedelta(days=1), {})
 
 
 def empty_partition(site: Site, day: date) -> None:

@@ -46,6 +46,8 @@ class Run:
     pair: Pair
     kept: dict[str, dict[str, bytes]] = field(default_factory=dict)
     hidden: quality.Hidden | None = None
+    resolved: dict[str, Finding] = field(default_factory=dict)
+    nights: nightly.Nights | None = None
 
     @property
     def bench(self) -> Bench:
@@ -55,7 +57,7 @@ class Run:
 
 def grade(bench: Bench) -> None:
     """Give every wanted check a result."""
-    every = tuple(check for _, checks, _ in PHASES for check in checks)
+    every = tuple(check for _, checks, _ in PHASES for check in checks if bench.wants(check))
     with bench.guard(*every):
         run = Run(Pair(bench))
         keep_partitions(run)
@@ -72,9 +74,9 @@ def grade(bench: Bench) -> None:
 def fresh_stack(run: Run) -> None:
     """Before anything is touched: what passengers get from the stack as it was handed in."""
     pair, bench = run.pair, run.bench
-    with bench.guard("answer_resolves"):
-        if bench.wants("answer_resolves"):
-            pair.check_both("answer_resolves", lineage.answer_resolves(pair))
+    if bench.wants("answer_resolves"):
+        found = pair.both(lineage.answer_resolves(pair, {}))
+        run.resolved = {pair.candidate.name: found.candidate, pair.reference.name: found.reference}
     if bench.wants("champion_quality", "served_scores_drift"):
         run.hidden = quality.ask_hidden(pair)
         with bench.guard("champion_quality"):
@@ -108,6 +110,9 @@ def follow_versions(run: Run) -> None:
         with bench.guard("follows_promotion"):
             promotion.promote(pair, "follows_promotion", "alpha")
     pair.serve("alpha")
+    if bench.wants("answer_resolves"):
+        with bench.guard("answer_resolves"):
+            pair.check_both("answer_resolves", lineage.answer_resolves(pair, run.resolved))
     features.await_level(pair, L1)
     answers_and_load(run)
     if bench.wants(*ROLLBACK):
@@ -188,10 +193,10 @@ def rollback_and_cache(run: Run) -> None:
     """Alpha's answers are in the cache; then beta serves; then the alias goes back to alpha, with other rates."""
     pair, bench = run.pair, run.bench
     repeats = cache.prime(pair)
-    switched = pair.serve("beta")
     if bench.wants("answer_follows_version"):
         with bench.guard("answer_follows_version"):
-            cache.follows_version(pair, repeats, switched)
+            cache.follows_version(pair, repeats, "beta")
+    pair.serve("beta")
     features.lay(pair, L2)
     if bench.wants("follows_rollback"):
         with bench.guard("follows_rollback"):
@@ -261,11 +266,14 @@ def night(run: Run) -> None:
     pair.register(("alpha", "good", "winter", "constant"))
     pair.advance(bench.variant.business_date + timedelta(days=1))
     if bench.wants(*NIGHT):
-        night_that_promotes(run, nightly.Nights(pair))
+        run.nights = nightly.Nights(pair)
+        night_that_promotes(run, run.nights)
     gates(run)
 
 
-NIGHT = ("nightly_moves_alias", "nightly_champion_served", "new_version_has_lineage", "previous_kept")
+LINEAGE = "new_version_has_lineage"
+REGISTRY = ("nightly_moves_alias", "nightly_champion_served")
+NIGHT = (*REGISTRY, LINEAGE, "previous_kept")
 GATE = ("worse_held_back", "constant_held_back", "better_promoted")
 
 
@@ -275,13 +283,16 @@ def night_that_promotes(run: Run, nights: nightly.Nights) -> None:
     wanted = [check for check in NIGHT if bench.wants(check)]
     with bench.guard(*wanted), bench.activity("a night that must promote", "drill"):
         mine = nights.of(pair.candidate)
-        bench.check("nightly_moves_alias", nightly.moves_alias(pair, nights))
-        pair.alias_moves = nights.that_promotes(pair.candidate).moved
-        bench.check("nightly_champion_served", nightly.champion_served(pair, nights))
-        bench.check("new_version_has_lineage", lineage.new_version(pair, nights))
-        kept = lineage.Kept(pair.history | {version.version: version.run_id for version in mine.known})
-        replaced = {stack.name: pair.version(stack, "winter") for stack in pair.stacks}
-        bench.check("previous_kept", lineage.previous_kept(pair, kept, replaced))
+        if bench.wants(*REGISTRY):
+            bench.check("nightly_moves_alias", nightly.moves_alias(pair, nights))
+            pair.alias_moves = nights.that_promotes(pair.candidate).moved
+            bench.check("nightly_champion_served", nightly.champion_served(pair, nights))
+        if bench.wants(LINEAGE) and not lineage.new_version(pair, nights)(pair.candidate).ok:
+            bench.check(LINEAGE, lineage.new_version(pair, nights))  # else its digest is looked at a night later
+        if bench.wants("previous_kept"):
+            kept = lineage.Kept(pair.history | {version.version: version.run_id for version in mine.known})
+            replaced = {stack.name: pair.version(stack, "winter") for stack in pair.stacks}
+            bench.check("previous_kept", lineage.previous_kept(pair, kept, replaced))
 
 
 def gates(run: Run) -> None:
@@ -302,10 +313,16 @@ def missing_feed(run: Run) -> None:
     pair, bench = run.pair, run.bench
     pair.register(("good",))
     pair.advance(bench.variant.business_date + timedelta(days=2), without_arrivals=True)
-    bench.check("missing_source_said", nightly.missing_source(pair))
-    with bench.guard("missing_source_recovers"):
-        nightly.recovers(pair)
-    bench.check("second_run_same", nightly.second_run(pair))
+    if bench.wants(*MISSING):
+        bench.check("missing_source_said", nightly.missing_source(pair))
+    with bench.guard(*(check for check in ("missing_source_recovers", LINEAGE) if bench.wants(check))):
+        found = nightly.delivered(pair)
+        if bench.wants(*MISSING):
+            nightly.recovers(pair, found)
+        if run.nights is not None and bench.wants(LINEAGE):
+            bench.check(LINEAGE, lineage.another_digest(run.nights, found.of))
+    if bench.wants(*MISSING):
+        bench.check("second_run_same", nightly.second_run(pair))
 
 
 def first_days_of_a_month(run: Run) -> None:
@@ -331,6 +348,7 @@ def keep_partitions(run: Run) -> None:
     run.kept = {stack.name: features.snapshot(stack) for stack in run.pair.stacks}
 
 
+MISSING = ("missing_source_said", "missing_source_recovers", "second_run_same")
 FRESH = ("answer_resolves", "champion_quality", "served_scores_drift")
 Phase = tuple[str, tuple[str, ...], Callable[[Run], None]]
 
@@ -342,7 +360,7 @@ PHASES: tuple[Phase, ...] = (
     ("which partition is used", ("newest_valid_features", "served_scores_drift"), newest_features),
     (
         "versions and answers",
-        ("follows_promotion", "rows_agree", "bad_rows_refused", "latency", "holds_load", *ROLLBACK),
+        ("follows_promotion", "answer_resolves", "rows_agree", "bad_rows_refused", "latency", "holds_load", *ROLLBACK),
         follow_versions,
     ),
     ("partitions and monitor", (*EXPIRY, *MONITOR), partitions_and_monitor),
@@ -350,7 +368,7 @@ PHASES: tuple[Phase, ...] = (
     ("a night and the gate", (*NIGHT, *GATE), night),
     (
         "a night without its feed",
-        ("missing_source_said", "missing_source_recovers", "second_run_same"),
+        (*MISSING, LINEAGE),
         missing_feed,
     ),
     ("the first days of a month", ("partition_order",), first_days_of_a_month),

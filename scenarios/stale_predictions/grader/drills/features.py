@@ -23,7 +23,7 @@ from harness.probes.wait import until
 from .pair import FOLLOW_S, SETTLE_S, Pair
 from .rows import AGREE, Row, ask_each
 
-BEFORE_RESTART_S = 14.0
+BEFORE_RESTART_S = 12.0
 """Where following without a restart is not what is asked, serving is restarted after this long: it then reads anew."""
 
 ASKED = 12

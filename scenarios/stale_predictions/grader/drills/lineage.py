@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from harness.errors import BadAnswer
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.http import exchange
 from harness.probes.registry import MODEL, Registry, Version
 
-from .nightly import Nights
+from .nightly import Night, Nights
 from .pair import FOLLOW_S, Pair
 from .rows import ask_each
 
@@ -23,14 +22,20 @@ DIGEST_LENGTH = 7
 """The shortest digest that is taken for one: an abbreviated commit has as many characters."""
 
 
-def answer_resolves(pair: Pair) -> Callable[[Stack], Finding]:
-    """Name, version and run of an answer agree with the registry; version and run lead to data and code."""
+def answer_resolves(pair: Pair, before: Mapping[str, Finding]) -> Callable[[Stack], Finding]:
+    """Name, version and run of an answer agree with the registry; version and run lead to data and code.
+
+    Asked twice, of the fresh stack and of one that serves another version; `before` holds what was found first.
+    """
 
     def probe(stack: Stack) -> Finding:
+        if stack.name in before and not before[stack.name].ok:
+            return before[stack.name]
         answer = ask_each(stack, pair.fresh_for(stack, 1))[0]
         problem = _unresolved(pair.registry[stack.name], answer)
         said = answer.model
-        evidence = (pair.bench.save(f"answer_resolves/{stack.name}.json", answer),)
+        which = "promoted" if before else "fresh"
+        evidence = (pair.bench.save(f"answer_resolves/{stack.name}-{which}.json", answer),)
         if problem:
             return Finding(False, problem, f"version {said.version}", evidence)
         sentence = f"An answer of {said.name} version {said.version} leads to its run, training data and code."
@@ -91,11 +96,32 @@ def new_version(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
         night = nights.of(stack)
         if not night.made:
             return Finding(False, f"The nightly of {night.day} registered no version.", "no version")
-        version = max(night.made, key=lambda each: int(each.version))
+        version = _newest(night)
         saved = pair.bench.save(f"new_version_has_lineage/{stack.name}.json", version)
         return _tagged(version, night.known, night.day, (saved,))
 
     return probe
+
+
+def another_digest(first: Nights, second: Callable[[Stack], Night]) -> Callable[[Stack], Finding]:
+    """The version of the night after has another data digest. A night that registered none says nothing of it."""
+
+    def probe(stack: Stack) -> Finding:
+        one, two = first.of(stack), second(stack)
+        version = _newest(one)
+        if two.made and _newest(two).tags.get("data_digest") == version.tags.get("data_digest"):
+            both = f"Versions {version.version} and {_newest(two).version} of two nights"
+            return Finding(False, f"{both} carry one data_digest though their data differ.", "same digest")
+        sentence = (
+            f"Version {version.version} of the night {one.day} carries all {len(TAGS)} tags, data_digest its own."
+        )
+        return Finding(True, sentence, f"version {version.version}")
+
+    return probe
+
+
+def _newest(night: Night) -> Version:
+    return max(night.made, key=lambda each: int(each.version))
 
 
 def _tagged(version: Version, before: Iterable[Version], night: date, saved: tuple[str, ...]) -> Finding:
@@ -158,8 +184,8 @@ def fetchable(stack: Stack, version: str) -> str | None:
 def previous_kept(pair: Pair, kept: Kept, replaced: Mapping[str, str]) -> Callable[[Stack], Finding]:
     """All versions from before the night are there; the one that was champion before it is gone back to, and serves.
 
-    `replaced` is that version by stack. Where serving does not follow the alias by itself, it is restarted; where it
-    keeps to one version, that its files can be fetched is enough.
+    `replaced` is that version by stack. Where serving was seen not to follow the alias (another check's), that the
+    version's files can be fetched is enough.
     """
 
     def probe(stack: Stack) -> Finding:
@@ -180,9 +206,5 @@ def previous_kept(pair: Pair, kept: Kept, replaced: Mapping[str, str]) -> Callab
 
 
 def _go_back(pair: Pair, stack: Stack, number: str) -> None:
-    if stack is pair.reference:
+    if stack is pair.reference or (pair.follows and not pair.pinned):
         pair.await_version(stack, number, FOLLOW_S)
-    elif not pair.pinned:
-        pair.bring(number)
-        if pair.pinned:
-            raise BadAnswer(stack.name, f"Version {number} does not serve after a rollback and a restart.")

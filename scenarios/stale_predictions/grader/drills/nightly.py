@@ -271,16 +271,34 @@ def _table(raw: bytes) -> Table | None:
         return None
 
 
-def recovers(pair: Pair) -> None:
-    """Record missing_source_recovers: the feed comes, the same night runs through, its partition is the reference's."""
-    check = "missing_source_recovers"
-    day = pair.today - timedelta(days=1)
+@dataclass(frozen=True)
+class Delivered:
+    """The same night of both stacks, once its feed had come."""
+
+    candidate: Night
+    reference: Night
+    pair: Pair
+
+    def of(self, stack: Stack) -> Night:
+        """The night of a stack."""
+        return self.candidate if stack is self.pair.candidate else self.reference
+
+
+def delivered(pair: Pair) -> Delivered:
+    """Deliver the feeds of D-1 and run the night, on both stacks at once."""
 
     def night(stack: Stack) -> Night:
-        deliver(pair, stack, day)
+        deliver(pair, stack, pair.today - timedelta(days=1))
         return run(pair, stack)
 
     nights = pair.both(night)
+    return Delivered(nights.candidate, nights.reference, pair)
+
+
+def recovers(pair: Pair, nights: Delivered) -> None:
+    """Record missing_source_recovers: the night runs through, and its partition is the reference's."""
+    check = "missing_source_recovers"
+    day = pair.today - timedelta(days=1)
     mine, theirs = partition(pair.candidate, day), partition(pair.reference, day)
     if theirs is None or nights.reference.result.exit_code != DONE:
         raise RuntimeError(f"the reference's night of {pair.today} did not run through")

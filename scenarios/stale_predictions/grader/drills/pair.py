@@ -247,6 +247,11 @@ class Pair:
             self.pinned = self.served(stack).most_common(1)[0][0]
 
     def _align(self) -> None:
+        """Make the reference serve what the candidate keeps to: the same role, or the same version of the history."""
+        roles = [role for role, each in self.versions[self.candidate.name].items() if each.version == self.pinned]
+        if roles:
+            self._serve(self.reference, roles[0])
+            return
         theirs = self.registry[self.candidate.name].version(self.pinned)
         ours = self.registry[self.reference.name].version(self.pinned)
         if theirs is None or ours is None or theirs.run_id != ours.run_id:

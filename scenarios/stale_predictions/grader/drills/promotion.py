@@ -15,6 +15,9 @@ from .pair import FOLLOW_S, Pair
 EVERY_WORKER = 60
 """Answers on fresh connections; with one of two workers behind, all 60 agree once in 2**60."""
 
+AGAIN_S = 12.0
+"""How long a stack is watched that has not followed an alias within FOLLOW_S before: long enough for a healthy one."""
+
 TRICKLE_ROWS = 500
 RATE = 10.0
 
@@ -26,6 +29,7 @@ class Watched:
     version: str
     seconds: float | None = None
     problem: str = ""
+    limit: float = FOLLOW_S
     trickled: Trickled | None = None
     seen: list[tuple[float, float]] = field(default_factory=list)
 
@@ -53,7 +57,7 @@ def promote(pair: Pair, check_id: str, role: str) -> None:
 
 def watch(pair: Pair, stack: Stack, version: str) -> Watched:
     """Move the alias while a trickle of new questions runs; watch until every answer carries the version."""
-    watched = Watched(version)
+    watched = Watched(version, limit=AGAIN_S if stack is pair.candidate and not pair.follows else FOLLOW_S)
     with Trickle(stack, pair.fresh_for(stack, TRICKLE_ROWS), rate=RATE) as trickle:
         pair.switch(stack, version)
         _await(pair, stack, watched)
@@ -73,7 +77,7 @@ def _await(pair: Pair, stack: Stack, watched: Watched) -> None:
         return None
 
     state: str | None = "no answer"
-    while time.monotonic() - began < FOLLOW_S:
+    while time.monotonic() - began < watched.limit:
         try:
             state = look()
         except BadAnswer as exc:
@@ -93,7 +97,9 @@ def verdict(pair: Pair, stack: Stack, watched: Watched, check_id: str) -> Findin
     trickled = watched.trickled
     broken = trickled.failed + trickled.wrong if trickled else 0
     if watched.seconds is None:
-        return Finding(False, f"After {FOLLOW_S:.0f} s {watched.problem}.", f"not within {FOLLOW_S:.0f}", evidence)
+        before = "" if watched.limit == FOLLOW_S else f" (it had not followed within {FOLLOW_S:.0f} s before)"
+        sentence = f"After {watched.limit:.0f} s {watched.problem}{before}."
+        return Finding(False, sentence, f"not within {watched.limit:.0f}", evidence)
     if trickled and broken:
         sentence = f"{broken} of {trickled.sent} requests failed while the version changed: {trickled.first}"
         return Finding(False, sentence, f"{broken} failed", evidence)

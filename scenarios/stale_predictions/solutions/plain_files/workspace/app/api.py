@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ANSWERS = store.VAR / "serving" / "answers"
-LOOK_S = 6.0
+LOOK_S = 8.0
 HEADER = "row_id,carrier,flight,origin,dest,sched_dep,p_late,model_version,feature_date,scored_at\n"
 ROWS = Counter("rows_answered_total", "Rows answered", ["version"])
 SECONDS = Histogram("predict_seconds", "Seconds of a request")

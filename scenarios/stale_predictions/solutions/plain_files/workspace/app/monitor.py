@@ -107,17 +107,17 @@ def watch() -> None:
                 said.discard(("features_expired", str(today)))
         except Exception as error:  # noqa: BLE001 - watching goes on
             print(f"cannot watch: {error!r}", flush=True)
-        time.sleep(8)
+        time.sleep(12)
 
 
 def problems(today: date) -> Iterator[tuple[str, str]]:
     """What is wrong with the running stack."""
     if not store.newest_rates(today).day:
         yield "features_expired", f"nothing valid on {today}"
-    version = registry.aliases().get("champion")
-    trained = registry.tags(version).get("train_to") if version else None
+    champion = registry.entry()
+    trained = champion.tags.get("train_to") if champion else None
     if trained and trained < str(today - timedelta(days=MODEL_DAYS)):
-        yield "model_stale", f"version {version} was trained up to {trained}"
+        yield "model_stale", f"version {champion.version} was trained up to {trained}"
 
 
 if __name__ == "__main__":

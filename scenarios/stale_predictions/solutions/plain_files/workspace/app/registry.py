@@ -11,6 +11,7 @@ os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 import mlflow
 import pandas as pd
 from app.store import INPUTS, NAME, NUMBERS
+from mlflow.exceptions import MlflowException
 
 
 class Model:
@@ -30,17 +31,22 @@ class Model:
         return [float(pair[1]) for pair in self.pyfunc.predict(pd.DataFrame(rows, columns=INPUTS).astype(kinds))]
 
 
-def aliases() -> dict[str, str]:
-    """All aliases of the model with their versions."""
-    return {alias: str(version) for alias, version in _client().get_registered_model(NAME).aliases.items()}
+def entry(alias: str = "champion") -> Any:
+    """The registry's entry of an alias, None where it is not set."""
+    try:
+        return _client().get_model_version_by_alias(NAME, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def champion(known: Model | None = None) -> Model | None:
     """The champion, loaded unless it is the one that is known."""
-    version = aliases().get("champion")
-    if version is None:
+    found = entry()
+    if found is None:
         return None
-    run_id = str(_client().get_model_version(NAME, version).run_id)
+    version, run_id = str(found.version), str(found.run_id)
     if known is not None and (known.version, known.run_id) == (version, run_id):
         return known
     return Model(version, run_id)
@@ -53,15 +59,10 @@ def load(version: str) -> Model:
 
 def promote(version: str) -> None:
     """Move both aliases."""
-    before = aliases().get("champion")
-    if before not in (None, version):
-        _client().set_registered_model_alias(NAME, "previous", before)
+    before = entry()
+    if before is not None and str(before.version) != version:
+        _client().set_registered_model_alias(NAME, "previous", str(before.version))
     _client().set_registered_model_alias(NAME, "champion", version)
-
-
-def tags(version: str) -> dict[str, str]:
-    """Tags of a version."""
-    return dict(_client().get_model_version(NAME, version).tags)
 
 
 def _client() -> mlflow.MlflowClient:
