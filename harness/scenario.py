@@ -139,6 +139,7 @@ def lint(scenario: Scenario) -> list[str]:
         "NOTES.md",
         "workspace",
         "grader/checks.py",
+        "grader/public.py",
         "story.py",
         "solutions",
         "shortcuts",

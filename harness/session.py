@@ -487,7 +487,7 @@ def first_commit(workspace: Path) -> None:
 
 
 def default_home() -> Path:
-    """EXAM_HOME, else the nearest .exam in this folder or above it (so that a workspace finds its own), else .exam here."""
+    """EXAM_HOME, else the nearest .exam in this folder or above it (a workspace finds its own), else .exam here."""
     if os.environ.get("EXAM_HOME"):
         return Path(os.environ["EXAM_HOME"]).absolute()
     here = Path.cwd()

@@ -1,7 +1,8 @@
 """Distances between tables (Evidently), in a process of its own: importing it takes seconds and much memory.
 
 The method of each column is always named: Evidently's own choice switches from p-values to distances at 1000
-reference rows, and its default tests give false alarms (FACTS.md). The probe gives numbers; a check has the limit.
+reference rows, and its default tests give false alarms (on 68-84 % of
+columns with 100 rows). The probe gives numbers; a check has the limit.
 """
 
 from __future__ import annotations

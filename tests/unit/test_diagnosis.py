@@ -66,6 +66,7 @@ def test_the_template_filled_in_reads() -> None:
     shown = [line.removeprefix("# ") for line in text.splitlines()]
     start = shown.index("[[claim]]")
     claim = "\n".join(shown[start : start + 6])
+    claim = claim.replace('component = ""', 'component = "cache"').replace('kind = ""', 'kind = "cache_key_incomplete"')
     read = diagnosis.read(claim.encode(), DiagnosisRules.model_validate(TABLE["diagnosis"]))
     assert len(read.claims) == 1
     assert read.problems == ()

@@ -134,6 +134,8 @@ def test_a_stopped_proof_resumes_and_a_changed_scenario_starts_again(tiny: Scena
     folder = tmp_path / "tiny"
     shutil.copytree(tiny.folder, folder)
     (folder / "BRIEF.md").write_text("Say it well.", encoding="utf-8")
+    assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) == cell
+    (folder / "workspace" / "word.txt").write_text("well", encoding="utf-8")
     assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) is None
 
 

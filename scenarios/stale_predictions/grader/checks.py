@@ -32,7 +32,7 @@ CAPACITY_SHARE = 0.9
 REPEAT_RATE = 15.0
 """Rates of the drills under load, as shares of the reference's capacity; and requests a second of repeats."""
 
-PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 16.0
+PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 12.0
 """A window under load holds so many requests of each stack, within these seconds: 20 lie above the 95th percentile."""
 
 LATENCY_LIMIT, CAPACITY_LIMIT, REPEAT_LIMIT = 1.5, 2.5, 1.6

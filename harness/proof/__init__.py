@@ -1,0 +1,35 @@
+"""Proves a scenario: who must get all points gets them, who must not does not, and every fault form is covered.
+
+Rows of the proof:
+
+- `healthy`: the healthy tree, with a true diagnosis: 100 points, every check passed;
+- `untouched`: the broken variant as it was given: at most 5 points;
+- each solution: an honest repair that looks different: 100 points;
+- each shortcut: everything healthy but for one fault and a wrong repair of it: fails the checks that its expect.toml
+  names and passes what else the row runs;
+- `symptoms`: each drawn fault's symptom exceeds the clean 99th percentile (no stack is started).
+"""
+
+from harness.proof.ledger import Ledger, prove
+from harness.proof.page import markdown
+from harness.proof.rows import Expect, Plan, Row, covering_seeds, plan, read_expect, rotating
+from harness.proof.run import Cell, job_of, judge, lay_out_row, run_row, true_diagnosis
+
+__all__ = [
+    "Cell",
+    "Expect",
+    "Ledger",
+    "Plan",
+    "Row",
+    "covering_seeds",
+    "job_of",
+    "judge",
+    "lay_out_row",
+    "markdown",
+    "plan",
+    "prove",
+    "read_expect",
+    "rotating",
+    "run_row",
+    "true_diagnosis",
+]

@@ -1,0 +1,92 @@
+"""Runs the rows of a proof one after the other, and remembers what each one got."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import harness
+from harness import grading
+from harness.layout import Layouts
+from harness.proof.rows import Row
+from harness.proof.run import Cell, run_row
+from harness.runtime.base import Runtime
+from harness.scenario import Scenario
+from harness.workspace import digests, file_digest, tree_digest
+
+NOT_GRADING = ("cli.py", "console.py", "demo.py", "benchmark.py", "session.py", "report", "proof")
+"""Parts of the harness that cannot change what a row gets."""
+
+GRADING = ("proof/run.py",)
+"""But these in them can."""
+
+
+class Ledger:
+    """Cells that were run before, so that a stopped proof goes on where it stopped.
+
+    A cell counts only for the same packages, harness and scenario, of which only what can change a grade is looked at:
+    not pages, not the command line, not other rows' folders.
+    """
+
+    def __init__(self, folder: Path, scenario: Scenario) -> None:
+        self._folder = folder
+        self._common = [metadata.version(name) for name in grading.PACKAGES]
+        root = Path(harness.__file__).parent
+        self._common += [
+            f"{path.relative_to(root)} {file_digest(path)}"
+            for path in sorted(root.rglob("*.py"))
+            if _grades(path, root)
+        ]
+        self._common += [
+            f"{path} {digest}"
+            for path, digest in digests(scenario.folder, ("solutions", "shortcuts")).items()
+            if not path.endswith(".md")
+        ]
+
+    def get(self, row: Row) -> Cell | None:
+        """The cell of a row, if it was run."""
+        path = self._path(row)
+        return Cell.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def put(self, row: Row, cell: Cell) -> None:
+        """Keep a cell."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._path(row).write_text(cell.model_dump_json(indent=1), encoding="utf-8")
+
+    def _path(self, row: Row) -> Path:
+        own = [row.id, *([tree_digest(row.folder)] if row.folder else [])]
+        return self._folder / f"{hashlib.sha256(json.dumps([*self._common, *own]).encode()).hexdigest()[:24]}.json"
+
+
+def prove(
+    rows: Sequence[Row],
+    scenario: Scenario,
+    layouts: Layouts,
+    runtime: Runtime,
+    folder: Path,
+    progress: Callable[[Row, str, int, int], None],
+    fresh: bool = False,
+) -> Iterator[Cell]:
+    """Run the rows one after the other, yielding each cell; rows that were run before are not run again."""
+    ledger = Ledger(folder / "ledger", scenario)
+    for row in rows:
+        cell = None if fresh else ledger.get(row)
+        if cell is None:
+            cell = run_row(
+                row,
+                scenario,
+                layouts,
+                runtime,
+                folder / "row",
+                lambda what, done, of, row=row: progress(row, what, done, of),  # type: ignore[misc]
+            )
+            ledger.put(row, cell)
+        yield cell
+
+
+def _grades(path: Path, root: Path) -> bool:
+    relative = path.relative_to(root)
+    return relative.as_posix() in GRADING or relative.parts[0] not in NOT_GRADING

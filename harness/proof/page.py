@@ -1,0 +1,54 @@
+"""The proof of a scenario as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+
+from harness import grading
+from harness.proof.rows import Plan, Row
+from harness.proof.run import UNTOUCHED_AT_MOST, Cell
+from harness.scenario import Scenario
+
+
+def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
+    """The proof as a page: matrix, seeds and versions."""
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in grading.PACKAGES)
+    seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in proof.rows}))
+    lines = [
+        f"# Proof of {scenario.spec.id}",
+        "",
+        f"Made by `exam prove {scenario.spec.id} --write`. Seeds: {seeds}. Versions: {versions}.",
+        "",
+        "A shortcut is everything healthy but for one fault and a wrong repair of it; it runs the checks of that",
+        "fault's slot and those that its expect.toml names. Other rows run every check.",
+        "",
+        "| row | must get | got | failed checks | as it must |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    by_id = {row.id: row for row in proof.rows}
+    for cell in cells:
+        row = by_id[cell.row]
+        failed = ", ".join(cell.failed) or "none"
+        if cell.kind == "untouched":
+            failed = f"{len(cell.failed)} checks"
+        note = "yes" if cell.good else "NO: " + "; ".join(cell.differs)
+        lines.append(f"| {cell.row} | {_must(row)} | {_got(cell)} | {failed} | {note} |")
+    lines += ["", f"Fault forms without a row: {', '.join(proof.uncovered) or 'none'}.", ""]
+    return "\n".join(lines)
+
+
+def _must(row: Row) -> str:
+    if row.kind == "symptoms":
+        return "every symptom above the clean p99"
+    if row.kind == "untouched":
+        return f"at most {UNTOUCHED_AT_MOST:g}"
+    if row.expect is not None:
+        return "fails " + ", ".join(row.expect.fails)
+    return "100"
+
+
+def _got(cell: Cell) -> str:
+    if cell.kind in ("symptoms", "shortcut"):
+        return "-"
+    return f"{cell.low:g}" if cell.low == cell.high else f"{cell.low:g}-{cell.high:g}"

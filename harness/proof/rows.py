@@ -1,0 +1,132 @@
+"""Which rows a proof has: on which seeds, and which wrong repair is shown on which fault form."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness import variant as variants
+from harness.errors import ScenarioError
+from harness.model import Record
+from harness.scenario import Scenario
+
+SEEDS_TRIED = 400
+
+
+class Expect(Record):
+    """expect.toml of a shortcut: the fault forms it is for, the checks it must fail, and those it may fail besides."""
+
+    faults: tuple[str, ...]
+    fails: tuple[str, ...]
+    may_fail: tuple[str, ...] = ()
+    why: str
+
+
+class Row(Record):
+    """One line of the proof. `fault` is the form that a shortcut is shown on."""
+
+    name: str
+    kind: str
+    seed: int
+    folder: Path | None = None
+    fault: str = ""
+    expect: Expect | None = None
+
+    @property
+    def id(self) -> str:
+        """Name of the row with its seed, and its fault form where it has one."""
+        return f"{self.name}@{self.seed}" + (f" ({self.fault})" if self.fault else "")
+
+
+class Plan(Record):
+    """The rows of a proof and the forms that no row covers."""
+
+    rows: tuple[Row, ...]
+    uncovered: tuple[str, ...]
+
+
+def plan(scenario: Scenario) -> Plan:
+    """Every row of a scenario's proof, on as few seeds as cover every fault form."""
+    seeds = covering_seeds(scenario)
+    drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in seeds}
+    rows: list[Row] = []
+    for seed in seeds:
+        rows += [Row(name=name, kind=name, seed=seed) for name in ("symptoms", "healthy", "untouched")]
+    for number, folder in enumerate(_folders(scenario, "solutions")):
+        rows.append(Row(name=folder.name, kind="solution", seed=seeds[number % len(seeds)], folder=folder))
+    rows += list(_shortcut_rows(scenario, drawn))
+    covered = {row.fault for row in rows if row.kind == "shortcut"}
+    return Plan(rows=tuple(rows), uncovered=tuple(form.id for form in scenario.forms if form.id not in covered))
+
+
+def covering_seeds(scenario: Scenario) -> list[int]:
+    """Seeds from 1 on whose variants draw every form at least once, chosen greedily.
+
+    Raises ScenarioError when some form is drawn by none of the first SEEDS_TRIED seeds.
+    """
+    missing = {form.id for form in scenario.forms}
+    drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in range(1, SEEDS_TRIED + 1)}
+    seeds: list[int] = []
+    while missing:
+        best = max(drawn, key=lambda seed: (len(drawn[seed] & missing), -seed))
+        if not drawn[best] & missing:
+            raise ScenarioError(f"No seed up to {SEEDS_TRIED} draws {', '.join(sorted(missing))}.")
+        missing -= drawn[best]
+        seeds.append(best)
+    return sorted(seeds)
+
+
+def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
+    """Healthy and untouched on one seed, and as many shortcuts, both turning with the commit."""
+    turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
+    seeds = sorted({row.seed for row in rows})
+    seed = seeds[turn % len(seeds)]
+    chosen = [row for row in rows if row.seed == seed and row.kind in ("symptoms", "healthy", "untouched")]
+    wrong = [row for row in rows if row.kind == "shortcut"]
+    start = turn % len(wrong) if wrong else 0
+    return chosen + [*wrong[start:], *wrong[:start]][:shortcuts]
+
+
+def _folders(scenario: Scenario, kind: str) -> list[Path]:
+    return sorted(path.parent for path in (scenario.folder / kind).glob("*/apply.py"))
+
+
+def _shortcut_rows(scenario: Scenario, drawn: Mapping[int, set[str]]) -> Iterator[Row]:
+    """Each shortcut once, on the form of its that fewest others were shown on; again only where a form lacks a row."""
+    expected = [(folder, read_expect(folder, scenario)) for folder in _folders(scenario, "shortcuts")]
+    shown: Counter[str] = Counter()
+    for folder, expect in sorted(expected, key=lambda item: len(item[1].faults)):
+        fault = min(expect.faults, key=lambda name: (shown[name], name))
+        shown[fault] += 1
+        yield _shortcut_row(folder, expect, fault, drawn)
+    for folder, expect in expected:
+        for fault in expect.faults:
+            if not shown[fault]:
+                shown[fault] += 1
+                yield _shortcut_row(folder, expect, fault, drawn)
+
+
+def _shortcut_row(folder: Path, expect: Expect, fault: str, drawn: Mapping[int, set[str]]) -> Row:
+    seed = next(seed for seed in drawn if fault in drawn[seed])
+    return Row(name=folder.name, kind="shortcut", seed=seed, folder=folder, fault=fault, expect=expect)
+
+
+def read_expect(folder: Path, scenario: Scenario) -> Expect:
+    """expect.toml of a shortcut. Raises ScenarioError for unknown faults or checks."""
+    path = folder / "expect.toml"
+    try:
+        expect = Expect.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:
+        raise ScenarioError(f"{path}: {exc}") from exc
+    forms = {form.id for form in scenario.forms}
+    checks = {check.id for check in scenario.spec.check}
+    unknown = [name for name in expect.faults if name not in forms]
+    unknown += [name for name in (*expect.fails, *expect.may_fail) if name not in checks]
+    if unknown:
+        raise ScenarioError(f"{path}: there is no {', '.join(unknown)}.")
+    return expect
