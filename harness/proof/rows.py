@@ -65,17 +65,25 @@ def plan(scenario: Scenario) -> Plan:
 
 
 def covering_seeds(scenario: Scenario) -> list[int]:
-    """Seeds from 1 on whose variants draw every form at least once, chosen greedily.
+    """The fewest seeds found whose variants draw every form at least once: greedily, from each first seed in turn.
 
-    Raises ScenarioError when some form is drawn by none of the first SEEDS_TRIED seeds.
+    Raises ScenarioError when some form is drawn by none of the seeds 1 to SEEDS_TRIED.
     """
-    missing = {form.id for form in scenario.forms}
-    drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in range(1, SEEDS_TRIED + 1)}
-    seeds: list[int] = []
+    drawn = {
+        seed: frozenset(fault.id for fault in variants.draw(scenario, seed).faults)
+        for seed in range(1, SEEDS_TRIED + 1)
+    }
+    undrawn = {form.id for form in scenario.forms}.difference(*drawn.values())
+    if undrawn:
+        raise ScenarioError(f"No seed up to {SEEDS_TRIED} draws {', '.join(sorted(undrawn))}.")
+    everything = {form.id for form in scenario.forms}
+    return min((_cover(first, drawn, everything) for first in drawn), key=lambda seeds: (len(seeds), seeds))
+
+
+def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]) -> list[int]:
+    seeds, missing = [first], everything - drawn[first]
     while missing:
         best = max(drawn, key=lambda seed: (len(drawn[seed] & missing), -seed))
-        if not drawn[best] & missing:
-            raise ScenarioError(f"No seed up to {SEEDS_TRIED} draws {', '.join(sorted(missing))}.")
         missing -= drawn[best]
         seeds.append(best)
     return sorted(seeds)
