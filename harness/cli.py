@@ -353,7 +353,9 @@ def prove(
     if write:
         path = Path("docs/proof") / f"{scenario}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(proof.markdown(found, plan, cells), encoding="utf-8")
+        ledger = proof.Ledger(here.home / "proof" / scenario / "ledger", found)
+        known = [cell for one in plan.rows if (cell := ledger.get(one)) is not None]
+        path.write_text(proof.markdown(found, plan, known), encoding="utf-8")
         console.out.print(f"Written: {path}", markup=False)
     whole = not row and not rotate
     wrong = [cell.row for cell in cells if not cell.good] + (list(plan.uncovered) if whole else [])

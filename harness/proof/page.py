@@ -26,16 +26,18 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
         "| row | must get | got | failed checks | as it must |",
         "| --- | --- | --- | --- | --- |",
     ]
-    by_id = {row.id: row for row in proof.rows}
-    for cell in cells:
-        row = by_id[cell.row]
-        failed = ", ".join(cell.failed) or "none"
-        if cell.kind == "untouched":
-            failed = f"{len(cell.failed)} checks"
-        note = "yes" if cell.good else "NO: " + "; ".join(cell.differs)
-        lines.append(f"| {cell.row} | {_must(row)} | {_got(cell)} | {failed} | {note} |")
+    got = {cell.row: cell for cell in cells}
+    lines += [_line(row, got.get(row.id)) for row in proof.rows]
     lines += ["", f"Fault forms without a row: {', '.join(proof.uncovered) or 'none'}.", ""]
     return "\n".join(lines)
+
+
+def _line(row: Row, cell: Cell | None) -> str:
+    if cell is None:
+        return f"| {row.id} | {_must(row)} | not run | | |"
+    failed = f"{len(cell.failed)} checks" if row.kind == "untouched" else ", ".join(cell.failed) or "none"
+    note = "yes" if cell.good else "NO: " + "; ".join(cell.differs)
+    return f"| {row.id} | {_must(row)} | {_got(cell)} | {failed} | {note} |"
 
 
 def _must(row: Row) -> str:
