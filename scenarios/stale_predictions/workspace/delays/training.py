@@ -37,7 +37,7 @@ def fit(frame: pd.DataFrame) -> Pipeline:
 
 def data_digest(frame: pd.DataFrame) -> str:
     """Digest of the rows that a version was trained on."""
-    return hashlib.sha256(frame.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+    return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
 
 
 def code_digest() -> str:

@@ -35,29 +35,29 @@ class Weather:
 
     def _fetch(self, place: tuple[str, date], key: str) -> Hours:
         with diskcache.Lock(self.shared, f"lock|{key}", expire=2 * self.limits["timeout_s"]):
-            hours = self.shared.get(key)
+            hours, final = self.shared.get(key) or (None, False)
             if hours is None:
-                hours, lasts_s = self._ask(place, key)
-                self.shared.set(key, hours, expire=lasts_s)
-                if lasts_s is not None:
-                    return hours
-        self.known[key] = hours
+                hours, final = self._ask(place, key)
+                self.shared.set(key, (hours, final), expire=None if final else self.limits["retry_s"])
+        if final:
+            self.known[key] = hours
         return hours
 
-    def _ask(self, place: tuple[str, date], key: str) -> tuple[Hours, float | None]:
-        """The provider's answer and how long it holds in seconds, None for the whole business date."""
+    def _ask(self, place: tuple[str, date], key: str) -> tuple[Hours, bool]:
+        """The provider's answer, and whether it holds for the whole business date. The place's lock is held."""
         origin, day = place
-        if self.shared.get(f"calls|{key}", 0) >= self.limits["calls_per_day"]:
-            return {}, None
+        calls = self.shared.get(f"calls|{key}", 0)
+        if calls >= self.limits["calls_per_day"]:
+            return {}, True
+        self.shared.set(f"calls|{key}", calls + 1)
         try:
-            self.shared.incr(f"calls|{key}")
             answer = self.http.get("/weather", params={"origin": origin, "date": day.isoformat()})
             if answer.status_code == httpx.codes.NOT_FOUND:
-                return {}, None
+                return {}, True
             answer.raise_for_status()
-            return dict(answer.json()["hours"]), None
+            return dict(answer.json()["hours"]), True
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, httpx.ConnectError):
-                self.shared.decr(f"calls|{key}")  # nobody was there to be asked
+                self.shared.set(f"calls|{key}", calls)  # nobody was there to be asked
             log("weather_missing", origin=origin, date=day, reason=repr(error))
-            return {}, self.limits["retry_s"]
+            return {}, False
