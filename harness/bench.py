@@ -25,6 +25,15 @@ from harness.model import Activity, CheckResult, CheckSpec, Finding, Outcome, Se
 GRADING_SECONDS = 420.0
 """Budget for the drills of one submission; with both boots and the report a grade ends within eight minutes."""
 
+BUDGET_IN_BOOTS = 24
+"""The budget is at least so many times what the reference took to boot: a slow machine is not the candidate's fault."""
+
+
+def budget(boot_seconds: float) -> float:
+    """Seconds that the drills may take on a machine where the reference boots in `boot_seconds`."""
+    return max(GRADING_SECONDS, BUDGET_IN_BOOTS * boot_seconds)
+
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many checks have a result, and how many there are."""
 
@@ -48,6 +57,7 @@ class GradingBench:
         progress: Progress,
         started: float,
         only: Sequence[str] = (),
+        budget_s: float = GRADING_SECONDS,
     ) -> None:
         self.variant = variant
         self.candidate = candidate
@@ -61,12 +71,18 @@ class GradingBench:
         self._folder = folder
         self._progress = progress
         self._started = started
-        self._deadline = time.monotonic() + GRADING_SECONDS
+        self._budget_s = budget_s
+        self._deadline = time.monotonic() + budget_s
         self._lock = threading.Lock()
 
     def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
         """See `Bench.check`."""
         if check_id in self.results:
+            return None
+        try:
+            self._in_time()
+        except OutOfTime as exc:
+            self.record(check_id, Finding(False, str(exc)))
             return None
         try:
             finding = self._probe(self.candidate, probe)
@@ -160,7 +176,6 @@ class GradingBench:
 
     def _probe(self, stack: Stack, probe: Callable[[Stack], Finding]) -> Finding:
         try:
-            self._in_time()
             return probe(stack)
         except StackError as exc:
             if exc.stack != stack.name:
@@ -171,7 +186,7 @@ class GradingBench:
         if time.monotonic() > self._deadline:
             raise OutOfTime(
                 self.candidate.name,
-                f"Not reached: the stack used up the {GRADING_SECONDS:.0f} s of grading by missing deadlines before.",
+                f"Not reached: the stack used up the {self._budget_s:.0f} s of grading by missing deadlines before.",
             )
 
     def _missing(self, check_ids: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import diagnosis, scoring
-from harness.bench import GradingBench, Progress
+from harness.bench import GradingBench, Progress, budget
 from harness.errors import ExamError, NotReady, StackError, SubmissionError
 from harness.layout import Layouts
 from harness.model import (
@@ -36,7 +36,8 @@ from harness.scenario import Scenario
 from harness.workspace import copy_registry, copy_tree, digests, file_digest, registry_entries, unpack
 
 BOOT_SECONDS = 60.0
-"""A submission may take this long to come up, or four times what the reference takes if that is longer."""
+BOOTS_ALLOWED = 4
+"""A submission may take so many seconds to come up, or so many times what the reference takes if that is longer."""
 
 PACKAGES = ("mlflow", "bentoml", "evidently", "locust", "scikit-learn", "pandas")
 
@@ -138,9 +139,11 @@ def _run(
     began = time.monotonic() - started
     progress("booting both stacks", 0, len(job.scenario.spec.check))
     candidate, reference, boot_seconds = _boot(runtime, candidate_plan, reference_plan)
+    allowed = max(BOOT_SECONDS, BOOTS_ALLOWED * boot_seconds)
     bench = GradingBench(
         checks=job.scenario.spec.check,
         only=job.only,
+        budget_s=budget(boot_seconds),
         variant=job.variant,
         candidate=candidate if not isinstance(candidate, BaseException) else Absent(candidate_plan.name),
         reference=reference if not isinstance(reference, BaseException) else Absent(reference_plan.name),
@@ -153,7 +156,7 @@ def _run(
     if isinstance(reference, BaseException):
         bench.error_all(f"The reference did not come up: {str(reference)[:500]}", reference)
     elif isinstance(candidate, NotReady):
-        bench.fail_all(f"The stack did not come up within {boot_seconds:.0f} s: {str(candidate)[:500]}")
+        bench.fail_all(f"The stack did not come up within {allowed:.0f} s: {str(candidate)[:500]}")
     elif isinstance(candidate, BaseException):
         bench.error_all(f"The stack could not be started: {str(candidate)[:500]}", candidate)
     else:
@@ -167,7 +170,10 @@ def _run(
 def _boot(
     runtime: Runtime, candidate_plan: StackPlan, reference_plan: StackPlan
 ) -> tuple[RunningStack | BaseException, RunningStack | BaseException, float]:
-    """Both stacks at once; the candidate's has max(60 s, 4 x the reference's boot)."""
+    """Both stacks at once, and the seconds that the reference took.
+
+    The candidate's has BOOT_SECONDS, or BOOTS_ALLOWED times what the reference took.
+    """
 
     def up(plan: StackPlan, deadline_s: float) -> tuple[RunningStack | BaseException, float]:
         began = time.monotonic()
@@ -180,10 +186,10 @@ def _boot(
         candidate_up = pool.submit(up, candidate_plan, BOOT_SECONDS)
         reference_up = pool.submit(up, reference_plan, 3 * BOOT_SECONDS)
         (candidate, _), (reference, seconds) = candidate_up.result(), reference_up.result()
-    allowed = max(BOOT_SECONDS, 4 * seconds)
+    allowed = BOOTS_ALLOWED * seconds
     if isinstance(candidate, NotReady) and allowed > BOOT_SECONDS:
         candidate, _ = up(candidate_plan, allowed)
-    return candidate, reference, allowed
+    return candidate, reference, seconds
 
 
 def _plan(job: GradingJob, name: str, folder: Path, healthy: Site) -> StackPlan:

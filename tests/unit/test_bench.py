@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.bench import GradingBench
+from harness.bench import GRADING_SECONDS, GradingBench, budget
 from harness.errors import BadAnswer
 from harness.model import CheckSpec, Finding, Outcome, Series, Skill, Stack, Variant
 
@@ -104,6 +104,18 @@ def test_the_first_result_of_a_check_stands(tmp_path: Path) -> None:
     bench.record("a", GOOD)
     assert bench.check("a", finding_by({"candidate": GOOD})) is None
     assert bench.results["a"].outcome is Outcome.FAIL
+
+
+def test_out_of_time_a_check_fails_without_asking_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_in(tmp_path)
+    monkeypatch.setattr(bench, "_deadline", -1.0)
+    bench.check("a", lambda stack: pytest.fail("nobody is asked"))
+    assert bench.results["a"].outcome is Outcome.FAIL
+
+
+def test_a_slow_machine_gets_a_longer_budget() -> None:
+    assert budget(10.0) == GRADING_SECONDS
+    assert budget(60.0) > 2 * GRADING_SECONDS
 
 
 def test_a_result_of_an_unknown_check_is_our_bug(tmp_path: Path) -> None:
