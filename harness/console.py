@@ -114,16 +114,19 @@ def points(score: Score) -> str:
 
 
 def lost(record: RunRecord) -> list[tuple[str, str]]:
-    """Each lost or withheld point as (points, sentence), the dearest first."""
+    """Each lost point as (points, sentence), the dearest first; what is withheld, not lost, has a question mark."""
     rows = []
     for item in record.score.checks:
         gone = item.possible - item.earned if item.possible else -item.earned
         if gone > 0 or item.result.outcome in (Outcome.INCONCLUSIVE, Outcome.ERROR):
-            rows.append((gone, f"{item.spec.promise} {item.result.sentence or item.why}"))
+            rows.append((gone, item.withheld > 0, f"{item.spec.promise} {item.result.sentence or item.why}"))
     for claim in record.score.claims:
         if not claim.component:
-            rows.append((0.0, claim.sentence))
-    return [(f"-{gone:g}" if gone else "", text) for gone, text in sorted(rows, key=lambda row: -row[0])]
+            rows.append((0.0, False, claim.sentence))
+    return [
+        (f"-{gone:g}{'?' if withheld else ''}" if gone else "", text)
+        for gone, withheld, text in sorted(rows, key=lambda row: -row[0])
+    ]
 
 
 def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:

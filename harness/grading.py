@@ -69,6 +69,7 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
     `job.only` limits the run to these checks and what is needed for them; the others get no result. Raises
     SubmissionError for an archive that is none. What was started is ended, whatever happens.
     """
+    job = replace(job, folder=job.folder.absolute(), archive=job.archive.absolute())
     started = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     stacks = job.folder / "stacks"

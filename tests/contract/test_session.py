@@ -33,7 +33,8 @@ def graded(session: Session, name: str, reports: Path) -> RunRecord:
     return record
 
 
-def test_a_whole_attempt(session: Session, tmp_path: Path) -> None:
+def test_a_whole_attempt(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # reports are named relative to it, as people do
     attempt = started(session)
     workspace = session.workspace(attempt)
     assert (workspace / ".git").is_dir()
@@ -51,7 +52,7 @@ def test_a_whole_attempt(session: Session, tmp_path: Path) -> None:
     ]
     submission = session.submit(attempt)
     session.down(attempt.id)
-    record = graded(session, "a", tmp_path / "reports")
+    record = graded(session, "a", Path("reports"))
     assert {item.spec.id: item.result.outcome for item in record.score.checks} == {
         "says_healthy": Outcome.PASS,
         "says_it_again": Outcome.PASS,
