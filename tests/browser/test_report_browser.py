@@ -16,6 +16,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 MILLISECONDS = 20_000
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM} (Debian package chromium)"),
     pytest.mark.timeout(120),
 ]

@@ -12,6 +12,8 @@ import pytest
 
 from harness.session import Session
 
+pytestmark = pytest.mark.slow
+
 
 def exam(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "EXAM_HOME": str(home)}

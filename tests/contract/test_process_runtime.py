@@ -22,6 +22,8 @@ from harness.scenario import Scenario
 from harness.waiting import until
 from harness.workspace import copy_tree
 
+pytestmark = pytest.mark.slow
+
 BOOT_SECONDS = 30.0
 
 

@@ -22,6 +22,8 @@ from harness.runtime.process import ProcessRuntime
 from harness.session import Attempt, Session
 from harness.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 def started(session: Session, name: str = "a", seed: int = 1) -> Attempt:
     attempt, _ = session.start("tiny", seed, name=name)

@@ -72,6 +72,7 @@ def test_values_are_json_and_hold_the_business_date() -> None:
     assert len(set(drawn.values["destinations"].values())) == len(drawn.values["destinations"])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_feeds_and_another_seed_does_not(tmp_path: Path) -> None:
     one, two, other = (fed(tmp_path / name, seed) for name, seed in (("one", 3), ("two", 3), ("other", 4)))
     assert digests(one.workspace) == digests(two.workspace)
