@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Cell(Record):
-    """How a row ended: as it must (`good`), or with what differs."""
+    """How a row ended: as it must (`good`), or with what differs. `unsure` when a check was INCONCLUSIVE."""
 
     row: str
     kind: str
@@ -35,6 +35,7 @@ class Cell(Record):
     high: float
     failed: tuple[str, ...]
     differs: tuple[str, ...] = ()
+    unsure: bool = False
     seconds: float = 0
 
 
@@ -109,6 +110,7 @@ def judge(row: Row, record: RunRecord) -> Cell:
         high=record.score.high,
         failed=failed,
         differs=tuple(differs),
+        unsure=bool(unsure) and row.kind != "untouched",
         seconds=record.seconds,
     )
 
