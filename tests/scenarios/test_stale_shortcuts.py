@@ -122,6 +122,7 @@ def state(site: Site) -> dict[str, object]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # lays out several stories
 def test_every_shortcut_changes_a_broken_site_and_its_python_compiles(
     plan: Plan, layouts: Layouts, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_every_shortcut_changes_a_broken_site_and_its_python_compiles(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # lays out several stories
 def test_solutions_replace_the_code_and_keep_the_rest(plan: Plan, layouts: Layouts, tmp_path: Path) -> None:
     for row in (row for row in plan.rows if row.kind == "solution"):
         site = laid_out(row, layouts, tmp_path / row.name)
