@@ -7,6 +7,7 @@ import platform
 import random
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -490,7 +491,8 @@ def _stack_processes() -> list[psutil.Process]:
 
 
 def main() -> None:
-    """Entry point of `exam`."""
+    """Entry point of `exam`. Being terminated is like Ctrl-C: what was started is ended first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

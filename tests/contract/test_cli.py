@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.session import Session
+from harness.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +93,18 @@ def test_the_proof_of_the_tiny_scenario_holds(tmp_path: Path, tiny_root: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     again = exam(home, "prove", "tiny", "--scenarios", str(tiny_root), "--row", "shouts", "--json")
     assert again.returncode == 0
+
+
+def test_a_terminated_proof_leaves_no_stack(tmp_path: Path, tiny_root: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "harness.cli", "prove", "tiny", "--row", "shouts", "--scenarios", str(tiny_root)]
+    process = subprocess.Popen(command, env={**os.environ, "EXAM_HOME": str(home)}, cwd=tmp_path)
+    run = home / "proof" / "tiny" / "row" / "run" / "stacks" / "candidate" / "run"
+    until(lambda: (run / "supervisord.pid").is_file(), 60.0, 0.05)
+    supervisor = int((run / "supervisord.pid").read_text(encoding="utf-8"))
+    process.terminate()
+    assert process.wait(60) == 130
+    assert not psutil.pid_exists(supervisor)
 
 
 def test_lint_refuses_an_unsound_scenario(tmp_path: Path, tiny_root: Path) -> None:
