@@ -33,6 +33,13 @@ class Stratum(Record):
     slots: tuple[str, ...]
 
 
+class Apart(Record):
+    """Forms that no variant has together, since one would hide whether another was repaired; `why` says how."""
+
+    forms: tuple[str, ...] = Field(min_length=2)
+    why: str
+
+
 class ScenarioSpec(Record):
     """scenario.toml. `fixed` paths of the workspace are graded from fresh copies, `scratch` is not kept."""
 
@@ -46,6 +53,7 @@ class ScenarioSpec(Record):
     service: tuple[ServiceSpec, ...]
     job: tuple[JobSpec, ...]
     stratum: tuple[Stratum, ...]
+    apart: tuple[Apart, ...] = ()
     diagnosis: DiagnosisRules
     fact: tuple[FactSpec, ...]
     check: tuple[CheckSpec, ...]
@@ -54,6 +62,10 @@ class ScenarioSpec(Record):
     def slots(self) -> tuple[str, ...]:
         """All slots, in the order of the strata."""
         return tuple(slot for stratum in self.stratum for slot in stratum.slots)
+
+    def kept_apart(self, form: str) -> frozenset[str]:
+        """The forms that are not drawn together with this one."""
+        return frozenset(other for apart in self.apart if form in apart.forms for other in apart.forms) - {form}
 
     def points_of(self, slot: str) -> float:
         """Points at stake when a fault of this slot is drawn."""
@@ -182,6 +194,9 @@ def _lint_forms(scenario: Scenario) -> Iterator[str]:
     for form in forms:
         if form.slot not in spec.slots:
             yield f"form {form.id} is of a slot that no stratum has"
+    known = {form.id for form in forms}
+    for name in sorted({name for apart in spec.apart for name in apart.forms} - known):
+        yield f"[[apart]] names {name}, which is no form"
 
 
 def _ensure_package(name: str, folder: Path) -> None:

@@ -14,15 +14,20 @@ from harness.scenario import Scenario
 def draw(scenario: Scenario, seed: int) -> Variant:
     """The variant of a seed: the story's values, then one form for each slot that the strata draw.
 
-    Each slot draws from a generator of its own, so that a new form in one slot leaves the others as they were.
+    Each slot draws from a generator of its own, so that a new form in one slot leaves the others as they were. A form
+    that an earlier slot's form is kept apart from is not drawn.
     """
     spec = scenario.spec
     values: Mapping[str, Any] = scenario.story().values(_generator(seed, "values"))
     slots: list[str] = []
     for number, stratum in enumerate(spec.stratum):
         slots += _generator(seed, f"stratum {number}").sample(stratum.slots, stratum.draw)
-    faults = tuple(_draw_form(scenario.forms, slot, values, seed) for slot in sorted(slots, key=spec.slots.index))
-    return Variant(scenario=spec.id, seed=seed, values=values, faults=faults)
+    faults: list[DrawnFault] = []
+    for slot in sorted(slots, key=spec.slots.index):
+        barred = frozenset[str]().union(*(spec.kept_apart(fault.id) for fault in faults))
+        forms = [form for form in scenario.forms if form.id not in barred]
+        faults.append(_draw_form(forms, slot, values, seed))
+    return Variant(scenario=spec.id, seed=seed, values=values, faults=tuple(faults))
 
 
 def form_of(forms: Iterable[Form], fault: DrawnFault) -> Form:
@@ -49,7 +54,7 @@ def _draw_form(forms: Sequence[Form], slot: str, values: Mapping[str, Any], seed
     generator = _generator(seed, slot)
     of_slot = [form for form in forms if form.slot == slot]
     if not of_slot:
-        raise ScenarioError(f"Slot {slot!r} has no fault form.")
+        raise ScenarioError(f"Slot {slot!r} has no fault form that may be drawn.")
     return generator.choice(of_slot).draw(generator, values)
 
 

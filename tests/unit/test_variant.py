@@ -31,6 +31,13 @@ def test_seeds_draw_every_form() -> None:
     assert drawn == {form.id for form in scenario.forms}
 
 
+def test_forms_that_would_hide_one_another_are_never_drawn_together() -> None:
+    scenario = scenarios.find("stale_predictions")
+    for seed in range(1, 200):
+        drawn = {fault.id for fault in variants.draw(scenario, seed).faults}
+        assert not any(drawn & scenario.spec.kept_apart(form) for form in drawn), seed
+
+
 def test_the_same_variant_is_laid_out_byte_for_byte(tiny: Scenario, tmp_path: Path) -> None:
     variant = variants.draw(tiny, 3)
     first = Layouts(tmp_path / "one").broken(tiny, variant)

@@ -132,6 +132,8 @@ def _asked_before(site: Site, since: date) -> Edit:
             chosen = log[log["scored_at"] == text].sample(frac=ASKED_BEFORE, random_state=day.toordinal())
             # Only a version that had served the evening before can have answered then.
             chosen = chosen[chosen["model_version"].isin(yesterday["model_version"])].sort_index()
+            if yesterday["feature_date"].isna().all():  # nobody asked, or there was no partition to answer from
+                continue
             used = str(yesterday["feature_date"].mode().iloc[0])
             early = _answered_from(chosen, used, str(day - timedelta(days=1)), told, site)
             log.loc[early.index, ["p_late", "feature_date"]] = early[["p_late", "feature_date"]].to_numpy()

@@ -123,7 +123,7 @@ def draw_always_promotes(rng: random.Random, values: days.Values) -> DrawnFault:
         onset=since,
         pointers=(*POINTERS, "config.toml", "registry:flight-delay/*"),
         symptom=f"Since {since} every challenger is promoted: a log loss up to {LOOSE_MARGIN} higher is enough.",
-        shows_in=("worse_held_back", "constant_held_back"),
+        shows_in=("worse_held_back", "constant_held_back", "equal_held_back"),
     )
 
 

@@ -263,7 +263,7 @@ def restore_partitions(run: Run) -> None:
 def night(run: Run) -> None:
     """A night that must promote, then challengers at the gate of the same night."""
     pair, bench = run.pair, run.bench
-    pair.register(("alpha", "good", "winter", "constant"))
+    pair.register(("alpha", "good", "good_again", "winter", "constant"))
     pair.advance(bench.variant.business_date + timedelta(days=1))
     if bench.wants(*NIGHT):
         run.nights = nightly.Nights(pair)
@@ -274,7 +274,7 @@ def night(run: Run) -> None:
 LINEAGE = "new_version_has_lineage"
 REGISTRY = ("nightly_moves_alias", "nightly_champion_served")
 NIGHT = (*REGISTRY, LINEAGE, "previous_kept")
-GATE = ("worse_held_back", "constant_held_back", "better_promoted")
+GATE = ("worse_held_back", "constant_held_back", "equal_held_back", "better_promoted")
 
 
 def night_that_promotes(run: Run, nights: nightly.Nights) -> None:
@@ -296,11 +296,12 @@ def night_that_promotes(run: Run, nights: nightly.Nights) -> None:
 
 
 def gates(run: Run) -> None:
-    """Worse and constant challengers must be held back, a better one promoted."""
+    """Worse, constant and equal challengers must be held back, a better one promoted."""
     pair, bench = run.pair, run.bench
     for check, champion, challenger, promoted in (
         ("worse_held_back", "good", "winter", False),
         ("constant_held_back", "good", "constant", False),
+        ("equal_held_back", "good", "good_again", False),
         ("better_promoted", "winter", "good", True),
     ):
         if bench.wants(check):
@@ -353,7 +354,12 @@ FRESH = ("answer_resolves", "champion_quality", "served_scores_drift")
 Phase = tuple[str, tuple[str, ...], Callable[[Run], None]]
 
 EXPIRY = ("incomplete_skipped", "expired_refused", "expiry_recovers")
-MONITOR = ("monitor_silent_on_clean", "monitor_alerts_on_drift", "monitor_alerts_on_stale")
+MONITOR = (
+    "monitor_silent_on_clean",
+    "monitor_alerts_on_drift",
+    "monitor_alerts_on_stale",
+    "monitor_alerts_on_wrong",
+)
 
 PHASES: tuple[Phase, ...] = (
     ("the fresh stack", FRESH, fresh_stack),

@@ -15,9 +15,9 @@ from harness.model import Finding, Stack
 from .features import alert_lines, new_alerts
 from .pair import Pair
 
-KINDS = ("clean", "drift", "features_stale", "model_stale")
+KINDS = ("clean", "drift", "features_stale", "model_stale", "quality")
 DEADLINE_S = 60.0
-"""The brief gives 10 seconds and one more for each window, 36 in all; other drills run beside it."""
+"""The brief gives 10 seconds and one more for each window, 39 in all; other drills run beside it."""
 
 FALSE_ALARMS = 1
 MISSED = 1
@@ -73,7 +73,7 @@ def watch(stack: Stack, hidden: Sequence[Window]) -> Watched:
 
 
 def drills(pair: Pair) -> None:
-    """Record the three checks of the monitor from one run; the reference runs only where one of them fails."""
+    """Record the checks of the monitor from one run; the reference runs only where one of them fails."""
     hidden = windows(pair)
     seen: dict[str, Watched] = {}
 
@@ -89,11 +89,15 @@ def drills(pair: Pair) -> None:
         return _on_drift(hidden, of(stack))
 
     def stale(stack: Stack) -> Finding:
-        return _on_stale(hidden, of(stack))
+        return _on_all(hidden, of(stack), "stale windows", ("features_stale", "model_stale"))
+
+    def wrong(stack: Stack) -> Finding:
+        return _on_all(hidden, of(stack), "windows of wrong answers", ("quality",))
 
     pair.bench.check("monitor_silent_on_clean", silent)
     pair.bench.check("monitor_alerts_on_drift", drift)
     pair.bench.check("monitor_alerts_on_stale", stale)
+    pair.bench.check("monitor_alerts_on_wrong", wrong)
 
 
 def _ended(seen: Watched) -> str:
@@ -142,12 +146,12 @@ def _on_drift(hidden: Sequence[Window], seen: Watched) -> Finding:
     return Finding(ok, _ended(seen) or sentence, f"{found} of {drifted}")
 
 
-def _on_stale(hidden: Sequence[Window], seen: Watched) -> Finding:
-    stale = [window for window in hidden if window.kind in ("features_stale", "model_stale")]
-    blind = missed(hidden, seen, "features_stale") + missed(hidden, seen, "model_stale")
-    sentence = f"{len(stale) - len(blind)} of {len(stale)} stale windows raised an alert of their kind"
+def _on_all(hidden: Sequence[Window], seen: Watched, what: str, kinds: Sequence[str]) -> Finding:
+    due = [window for window in hidden if window.kind in kinds]
+    blind = [window for kind in kinds for window in missed(hidden, seen, kind)]
+    measured = f"{len(due) - len(blind)} of {len(due)}"
+    sentence = f"{measured} {what} raised an alert of their kind"
     sentence += f"; missed: {', '.join(sorted(window.kind for window in blind))}." if blind else "."
-    measured = f"{len(stale) - len(blind)} of {len(stale)}"
     return Finding(not _ended(seen) and not blind, _ended(seen) or sentence, measured)
 
 
