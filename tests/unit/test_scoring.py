@@ -215,7 +215,7 @@ def test_inconclusive_makes_a_range_and_error_an_incomplete_run() -> None:
     result = scored(drawn, {"worse_held_back": Outcome.INCONCLUSIVE})
     assert (result.low, result.high, result.complete) == (0, 17, True)
     result = scored(drawn, {"better_promoted": Outcome.ERROR})
-    assert (result.low, result.high, result.complete) == (11, 17, False)
+    assert (result.low, result.high, result.complete) == (12, 17, False)
 
 
 def test_a_check_without_a_result_is_an_error() -> None:
