@@ -19,7 +19,7 @@ import psutil
 import typer
 from click.exceptions import Abort
 
-from harness import benchmark, console, proof, report
+from harness import authoring, benchmark, console, proof, report
 from harness import scenario as scenarios
 from harness.demo import demo as run_demo
 from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
@@ -334,12 +334,22 @@ def prove(
     write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md.")] = False,
     fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
     dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Lay out so many variants instead; starts no stack.")] = None,
     scenarios_: Roots = None,
     json: AsJson = False,
 ) -> None:
-    """Prove that the scenario grades right. Stopped, it goes on where it stopped."""
+    """Prove that the scenario grades right. Stopped, it goes on where it stopped.
+
+    With `--seeds 200` no row is run: variants are laid out and looked at, in seconds. Each must apply, differ from the
+    one before, come out the same again, and hold neither its cause nor healthy text.
+    """
     here = session(scenarios_)
     found = scenarios.find(scenario, here.roots)
+    if seeds is not None:
+        if row or rotate or write or fresh or dry:
+            raise UsageError("--seeds runs no rows.", f"Run `exam prove {scenario} --seeds {seeds}` alone.")
+        _prove_seeds(found, seeds, json)
+        return
     plan = proof.plan(found)
     rows = proof.rotating(plan.rows, rotate, shortcuts) if rotate else list(plan.rows)
     rows = [one for one in rows if not row or any(one.id.startswith(name) for name in row)]
@@ -374,6 +384,30 @@ def lint(scenario: ScenarioId, scenarios_: Roots = None) -> None:
     if problems:
         raise ExamError(f"{scenario} is not sound: {len(problems)} problems.", "Mend what stands above.")
     console.out.print(f"{scenario} is sound.")
+
+
+@command("exam new late_feeds --into ../my_scenarios")
+def new(
+    name: Annotated[str, typer.Argument(help="The new scenario's name: small letters, digits and _.")],
+    into: Annotated[Path | None, typer.Option(help="A folder of yours; the public scenarios unless given.")] = None,
+) -> None:
+    """Make the skeleton of a scenario: small, whole, and sound by `exam lint`. Its own parts come one by one."""
+    made = authoring.new(name, into)
+    roots = f" --scenarios {shlex.quote(str(made.parent))}" if into is not None else ""
+    console.out.print(f"Made: {made}\n", markup=False)
+    console.out.print(
+        f"Next: exam lint {name}{roots}\n"
+        f"      exam prove {name}{roots} --seeds 20\n"
+        f"      exam start {name}{roots}\n"
+        "CONTRIBUTING.md has the way from a fault idea to a proven check.",
+        markup=False,
+    )
+
+
+@command("exam schema")
+def schema() -> None:
+    """Print the JSON Schema of scenario.toml, which editors check and complete it with."""
+    console.out.file.write(authoring.schema_text())
 
 
 @command("exam down --all")
@@ -446,6 +480,40 @@ def _prove(here: Session, found: scenarios.Scenario, rows: list[proof.Row], fres
                 f"{mark} {cell.row} {cell.low:g}-{cell.high:g} {cell.seconds:.0f} s {console.escape(detail)}"
             )
     return cells
+
+
+def _prove_seeds(found: scenarios.Scenario, count: int, json: bool) -> None:
+    cells: list[proof.SeedCell] = []
+    with console.grading_bar(found.spec.id) as progress:
+        for cell in proof.prove_seeds(found, count):
+            cells.append(cell)
+            progress(f"seed {cell.seed}", len(cells), count)
+    told = proof.summary(found, cells)
+    if json:
+        console.show_json({"seeds": [cell.model_dump() for cell in cells], "summary": told.model_dump()})
+    else:
+        _show_seeds(cells, told)
+    wrong = [*(f"seed {seed}" for seed in told.failed), *(["the points at stake"] if told.problems else [])]
+    if wrong:
+        raise ExamError(f"The proof does not hold: {', '.join(wrong)}.", "Look at what stands above.")
+
+
+def _show_seeds(cells: list[proof.SeedCell], told: proof.SeedsSummary) -> None:
+    for cell in cells:
+        for problem in cell.problems:
+            console.out.print(f"{console.MARKS[False]} seed {cell.seed}: {console.escape(problem)}")
+    for problem in told.problems:
+        console.out.print(f"{console.MARKS[False]} {problem}")
+    console.table(["form", "drawn"], [[form, str(times)] for form, times in told.drawn.items()])
+    console.out.print()
+    console.table(
+        ["points at stake", "least", "most"],
+        [[skill, f"{low:g}", f"{high:g}"] for skill, (low, high) in told.points.items()],
+    )
+    console.out.print(
+        f"\n{len(cells) - len(told.failed)} of {len(cells)} seeds as they must be; "
+        f"{told.sets_of_forms} different sets of forms"
+    )
 
 
 def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import diagnosis, scoring
-from harness.bench import GradingBench, Progress, budget
+from harness.bench import GradingBench, Progress, pace
 from harness.errors import ExamError, NotReady, StackError, SubmissionError
 from harness.layout import Layouts
 from harness.model import (
@@ -144,7 +144,7 @@ def _run(
     bench = GradingBench(
         checks=job.scenario.spec.check,
         only=job.only,
-        budget_s=budget(boot_seconds),
+        pace=pace(boot_seconds),
         variant=job.variant,
         candidate=candidate if not isinstance(candidate, BaseException) else Absent(candidate_plan.name),
         reference=reference if not isinstance(reference, BaseException) else Absent(reference_plan.name),

@@ -104,9 +104,13 @@ def site_in(folder: Path) -> Site:
 
 
 def source_digest(scenario: Scenario) -> str:
-    """Digest of all that a healthy layout depends on: the scenario's Python (without faults) and its healthy tree."""
+    """Digest of all that a healthy layout depends on.
+
+    That is the healthy tree, the scenario's Python (without faults), and the Python that scenarios share.
+    """
     total = hashlib.sha256(tree_digest(scenario.folder / "workspace").encode())
-    for path in sorted(scenario.folder.glob("*.py")):
+    shared = scenario.base.glob("*.py") if scenario.base is not None else ()
+    for path in (*sorted(scenario.folder.glob("*.py")), *sorted(shared)):
         if path.name != "faults.py":
             total.update(path.read_bytes())
     return total.hexdigest()

@@ -23,9 +23,9 @@ FORMAT = 1
 
 
 class Record(BaseModel):
-    """A frozen record; unknown keys are an error."""
+    """A frozen record; unknown keys are an error. A text below a field describes it in the JSON Schema."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Skill(StrEnum):
@@ -48,22 +48,25 @@ class Outcome(StrEnum):
 
 
 class CheckSpec(Record):
-    """One graded promise, as declared in scenario.toml.
-
-    A check of a slot whose fault is drawn is worth `points`; where the fault is not drawn (or for the slot
-    "service", which has no faults) it is a safeguard and costs `cost` when it fails. `needs` names checks that must
-    pass before this one earns anything: a good case that still passes is no merit while the repair is missing.
-    """
+    """One graded promise, as declared in scenario.toml."""
 
     id: str
+    """The name by which the grader records its result; no other check has it."""
     slot: str
+    """The slot whose repair it looks at, or "service", which has no faults: then it is always a safeguard."""
     promise: str
+    """What the brief promised, as one sentence: the report says it where the check fails."""
     skill: Skill
     points: float = 0
+    """What it is worth where the slot's fault is drawn."""
     cost: float = 0
+    """What a failure costs where the slot's fault is not drawn: it is a safeguard then."""
     limit: str
+    """What the measured value is held against, in words."""
     unit: str = ""
+    """The unit of the measured value."""
     needs: tuple[str, ...] = ()
+    """Checks that must pass before this one earns anything: a good case that still passes is no merit alone."""
 
 
 class DrawnFault(Record):
@@ -252,28 +255,33 @@ class RunRecord(Record):
 
 
 class ServiceSpec(Record):
-    """A service of the stack.
-
-    `command` may hold the places {port}, {registry}, {private}, {clock} and {scenario}, and {url.NAME}, the base URL
-    of a service. A service with `ready` is waited for at that path; one with `after` starts once that service is ready
-    and is not waited for; one that is not `graded` runs in live attempts only.
-    """
+    """A service of the stack."""
 
     name: str
+    """Its name in `exam status`, and in {url.NAME}."""
     owner: str = Field(pattern="^(harness|candidate)$")
+    """"candidate" for what the workspace starts, and may change; "harness" for what surrounds it."""
     command: tuple[str, ...]
+    """Words; {port}, {registry}, {private}, {clock}, {scenario} and {url.NAME} stand for what an attempt has."""
     ready: str = ""
+    """The path that answers 200 when it is ready; a service with one is waited for."""
     after: str = ""
+    """The service that is ready before this one starts; it is not waited for."""
     graded: bool = True
+    """False for what runs in live attempts only."""
     env: dict[str, str] = Field(default_factory=dict)
+    """Variables of this service alone, as they stand."""
 
 
 class JobSpec(Record):
-    """A named job of the candidate, and the seconds it is given."""
+    """A named job of the candidate, run by a drill."""
 
     name: str
+    """The name by which a drill runs it."""
     command: tuple[str, ...]
+    """Words, as of a service; what the drill says is put behind them."""
     seconds: float
+    """How long the brief gives it; a drill's deadline is its own."""
 
 
 @dataclass(frozen=True)
@@ -367,6 +375,8 @@ class Bench(Protocol):
     reference: Stack
     site: Site
     """A laid-out healthy site of the variant, for hidden data; its workspace is not the candidate's."""
+    pace: float
+    """How many times longer a job may take than on the machine that deadlines are written for; at least 1."""
 
     def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
         """Run a probe on the candidate and record the result under `check_id`.
@@ -415,9 +425,10 @@ class Form:
     """One way to break one component.
 
     draw      values of the form from a seeded generator and the story's values
-    apply     breaks a laid-out healthy site; raises ScenarioError when it no longer applies
+    apply     edits files of the healthy tree, and nothing else; raises ScenarioError when it no longer applies
     in_place  looks at a running stack by digest, registry query or one call: None when it is there, else why
     visible   measures the fault's symptom in a broken site against the healthy one
+    tell      what the fault leaves in the story, its records and the registry; called when every fault is applied
     live      what happened after serving was booted in the story, done to a live stack once it is ready
     """
 
@@ -427,6 +438,7 @@ class Form:
     apply: Callable[[Site, DrawnFault], None]
     in_place: Callable[[Stack, DrawnFault], str | None]
     visible: Callable[[Site, Site, DrawnFault], Symptom]
+    tell: Callable[[Site, DrawnFault], None] | None = None
     live: Callable[[Stack, DrawnFault], None] | None = None
 
     @property
@@ -436,21 +448,29 @@ class Form:
 
 
 class FactSpec(Record):
-    """A countable fact of the incident, as declared in scenario.toml. `tolerance` is relative to the true value."""
+    """A countable fact of the incident, as declared in scenario.toml; `facts` of story.py knows the true value."""
 
     name: str
+    """Its name under [facts] in diagnosis.toml."""
     question: str
+    """What is to be counted, as one question."""
     tolerance: float = 0
+    """How far what is said may be from the true value, relative to it."""
 
 
 class DiagnosisRules(Record):
     """The [diagnosis] table of scenario.toml: what a full diagnosis is worth, and the vocabulary of claims."""
 
     points: float
+    """For the claims, shared by the drawn faults."""
     fact_points: float = 0
+    """For the countable facts, shared by them."""
     claims_at_most: int = 8
+    """Further claims do not count."""
     components: tuple[str, ...]
+    """Words for where; more of them than are broken."""
     kinds: tuple[str, ...]
+    """Words for what; more of them than occur."""
 
 
 class Claim(Record):

@@ -1,7 +1,8 @@
 """Reads and validates scenarios: `scenario.toml`, and the Python that lies beside it.
 
 A scenario is a folder with a `scenario.toml`. Its Python is loaded as a package named `scenario_<id>`, so that relative
-imports work wherever the folder lies.
+imports work wherever the folder lies. What the scenarios of one place share is the folder `_base` beside them, loaded
+as the package `scenario_base`.
 """
 
 from __future__ import annotations
@@ -25,38 +26,54 @@ from harness.model import CheckSpec, DiagnosisRules, FactSpec, Form, JobSpec, Re
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 """Where the public scenarios lie."""
 
+ID = "^[a-z][a-z0-9_]*$"
+"""What a scenario's name looks like: it is a folder and a part of a Python package's name."""
+
 
 class Stratum(Record):
     """Slots of which a variant breaks `draw`: strata fix the skills at stake."""
 
     draw: int = Field(ge=1)
+    """How many of the slots a variant breaks."""
     slots: tuple[str, ...]
+    """Each has at least two forms in faults.py; every slot's checks are worth the same together."""
 
 
 class Apart(Record):
-    """Forms that no variant has together, since one would hide whether another was repaired; `why` says how."""
+    """Forms that no variant has together, since one would hide whether another was repaired."""
 
     forms: tuple[str, ...] = Field(min_length=2)
+    """Each as slot/form."""
     why: str
+    """How one hides another, as one sentence."""
 
 
 class ScenarioSpec(Record):
-    """scenario.toml. `fixed` paths of the workspace are graded from fresh copies, `scratch` is not kept."""
+    """scenario.toml: what a candidate is given, what may be broken, and what is graded."""
 
-    id: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    id: str = Field(pattern=ID)
+    """The name of the scenario's folder."""
     title: str
     summary: str
+    """One sentence for `exam list`; it names no cause."""
     minutes: float = Field(gt=0)
+    """What an attempt is given."""
     fixed: tuple[str, ...] = ()
+    """Paths of the workspace that are graded from fresh copies, whatever was done to them."""
     scratch: tuple[str, ...] = ()
+    """Paths of the workspace that are not submitted."""
     environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of services and jobs; {url.NAME}, {clock} and the like stand for what an attempt has."""
     service: tuple[ServiceSpec, ...]
+    """In the order in which they start."""
     job: tuple[JobSpec, ...]
     stratum: tuple[Stratum, ...]
+    """What a variant breaks: one form of each drawn slot."""
     apart: tuple[Apart, ...] = ()
     diagnosis: DiagnosisRules
     fact: tuple[FactSpec, ...]
     check: tuple[CheckSpec, ...]
+    """All that is graded; what a drawn slot is worth and the diagnosis are 100 points together."""
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -83,10 +100,18 @@ class Scenario:
         """One of the scenario's modules, by dotted name below its folder. Raises ScenarioError where it fails."""
         package = f"scenario_{self.spec.id}"
         _ensure_package(package, self.folder)
+        if self.base is not None:
+            _ensure_package("scenario_base", self.base)
         try:
             return importlib.import_module(f"{package}.{name}")
         except ImportError as exc:
             raise ScenarioError(f"{self.spec.id}: {name} does not import: {exc}") from exc
+
+    @property
+    def base(self) -> Path | None:
+        """The folder that the scenarios of this place share, where there is one."""
+        folder = self.folder.parent / "_base"
+        return folder if folder.is_dir() else None
 
     @property
     def forms(self) -> tuple[Form, ...]:
@@ -110,6 +135,7 @@ class Scenario:
 
 def load(folder: Path) -> Scenario:
     """Read one scenario. Raises ScenarioError with the first thing that is wrong."""
+    folder = folder.absolute()  # an attempt outlives the folder that a terminal stands in
     path = folder / "scenario.toml"
     try:
         spec = ScenarioSpec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -127,14 +153,16 @@ def load(folder: Path) -> Scenario:
 
 
 def available(roots: Sequence[Path] = ()) -> Iterator[Scenario]:
-    """The scenarios below the public folder and below `roots`, sorted by folder name."""
+    """The scenarios below the public folder and below `roots`, by folder name. Raises UsageError as `find` does."""
+    _need_folders(roots)
     for root in (SCENARIOS, *roots):
         for path in sorted(root.glob("*/scenario.toml")):
             yield load(path.parent)
 
 
 def find(scenario_id: str, roots: Sequence[Path] = ()) -> Scenario:
-    """A scenario by its id; later roots win. Raises UsageError naming those there are."""
+    """A scenario by its id; later roots win. Raises UsageError naming those there are, or for a root that is none."""
+    _need_folders(roots)
     for root in (*reversed(roots), SCENARIOS):
         if (root / scenario_id / "scenario.toml").is_file():
             return load(root / scenario_id)
@@ -161,6 +189,12 @@ def lint(scenario: Scenario) -> list[str]:
     if len(list((scenario.folder / "solutions").glob("*/apply.py"))) < 2:
         problems.append("there are fewer than two solutions")
     return problems
+
+
+def _need_folders(roots: Sequence[Path]) -> None:
+    for root in roots:
+        if not root.is_dir():
+            raise UsageError(f"There is no folder {str(root)!r}.", "Name one that holds scenarios with --scenarios.")
 
 
 def _lint_checks(spec: ScenarioSpec) -> Iterator[str]:

@@ -42,6 +42,10 @@ def break_site(scenario: Scenario, variant: Variant, site: Site) -> None:
     """Put the variant's faults into a healthy site and let the story's traces show them."""
     for fault in variant.faults:
         form_of(scenario.forms, fault).apply(site, fault)
+    for fault in variant.faults:
+        tell = form_of(scenario.forms, fault).tell
+        if tell is not None:
+            tell(site, fault)
     scenario.story().finish(variant, site)
 
 

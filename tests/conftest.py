@@ -1,26 +1,22 @@
-"""What tests share: the tiny scenario, and a session in an empty home."""
+"""What tests share: the tiny scenario (a skeleton as `exam new` makes it), and a session in an empty home."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness import authoring
 from harness import scenario as scenarios
 from harness.scenario import Scenario
 from harness.session import Session
 
-TINY = Path(__file__).parent / "tiny"
-
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tiny scenario in it, as a private pack would have."""
-    root = tmp_path_factory.mktemp("pack")
-    shutil.copytree(TINY, root / "tiny", ignore=shutil.ignore_patterns("__pycache__"))
-    return root
+    """A private pack with the tiny scenario in it: what `exam new tiny` makes."""
+    return authoring.new("tiny", tmp_path_factory.mktemp("pack")).parent
 
 
 @pytest.fixture

@@ -8,12 +8,15 @@ Rows of the proof:
 - each shortcut: everything healthy but for one fault and a wrong repair of it: fails the checks that its expect.toml
   names and passes what else the row runs;
 - `symptoms`: each drawn fault's symptom exceeds the clean 99th percentile (no stack is started).
+
+Beside the rows, `seeds` lays out many variants without a stack, and says what a candidate could read off them.
 """
 
 from harness.proof.ledger import Ledger, prove
 from harness.proof.page import markdown
 from harness.proof.rows import Expect, Plan, Row, covering_seeds, plan, read_expect, rotating
 from harness.proof.run import Cell, job_of, judge, lay_out_row, run_row, true_diagnosis
+from harness.proof.seeds import SeedCell, SeedsSummary, prove_seeds, summary
 
 __all__ = [
     "Cell",
@@ -21,6 +24,8 @@ __all__ = [
     "Ledger",
     "Plan",
     "Row",
+    "SeedCell",
+    "SeedsSummary",
     "covering_seeds",
     "job_of",
     "judge",
@@ -28,8 +33,10 @@ __all__ = [
     "markdown",
     "plan",
     "prove",
+    "prove_seeds",
     "read_expect",
     "rotating",
     "run_row",
+    "summary",
     "true_diagnosis",
 ]

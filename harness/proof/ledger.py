@@ -18,7 +18,7 @@ from harness.runtime.base import Runtime
 from harness.scenario import Scenario
 from harness.workspace import digests, file_digest, tree_digest
 
-NOT_GRADING = ("cli.py", "console.py", "demo.py", "benchmark.py", "session.py", "report", "proof")
+NOT_GRADING = ("cli.py", "console.py", "demo.py", "benchmark.py", "session.py", "authoring", "report", "proof")
 """Parts of the harness that cannot change what a row gets."""
 
 MEASURED_AT_MOST = 2
@@ -49,6 +49,9 @@ class Ledger:
             for path, digest in digests(scenario.folder, ("solutions", "shortcuts")).items()
             if not path.endswith(".md")
         ]
+        if scenario.base is not None:
+            shared = digests(scenario.base)
+            self._common += [f"{path} {digest}" for path, digest in shared.items() if path.endswith(".py")]
 
     def get(self, row: Row) -> Cell | None:
         """The cell of a row, if it was run."""

@@ -6,7 +6,7 @@ import fnmatch
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Cell(Record):
-    """How a row ended: as it must (`good`), or with what differs. `unsure` when a check was INCONCLUSIVE."""
+    """How a row ended: as it must (`good`), or with what differs. `unsure` when a check was INCONCLUSIVE.
+
+    `sentences` says of each check that did not pass what was seen, so that a failed row explains itself.
+    """
 
     row: str
     kind: str
@@ -37,6 +40,7 @@ class Cell(Record):
     differs: tuple[str, ...] = ()
     unsure: bool = False
     seconds: float = 0
+    sentences: Mapping[str, str] = {}
 
 
 def run_row(row: Row, scenario: Scenario, layouts: Layouts, runtime: Runtime, folder: Path, progress: Progress) -> Cell:
@@ -112,6 +116,11 @@ def judge(row: Row, record: RunRecord) -> Cell:
         differs=tuple(differs),
         unsure=bool(unsure) and row.kind != "untouched",
         seconds=record.seconds,
+        sentences={
+            item.spec.id: item.result.sentence
+            for item in record.score.checks
+            if item.spec.id in (*failed, *wanted) and item.result.outcome is not Outcome.PASS
+        },
     )
 
 

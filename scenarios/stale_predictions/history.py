@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -32,8 +31,8 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from database import empty_database
 from delays import features, feeds, frame, gate, training
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from nights import walk
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -295,20 +294,6 @@ def slopes_of(pipeline: Pipeline, row: pd.DataFrame) -> dict[str, dict[str, floa
     return found
 
 
-def empty_database(path: Path, cache: Path | None) -> None:
-    """A migrated database without content, copied from the cache where it holds one (a migration takes seconds)."""
-    kept = cache / f"registry-{mlflow.__version__}.db" if cache else None
-    if kept is not None and kept.exists():
-        shutil.copyfile(kept, path)
-        return
-    SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        aside = kept.with_name(f"{kept.name}.{os.getpid()}")
-        shutil.copyfile(path, aside)
-        aside.replace(kept)
-
-
 @contextmanager
 def server(registry: Path) -> Iterator[str]:
     """A registry server on a free port for as long as the block lasts; yields its address.
@@ -356,4 +341,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the server is ended on the way out
     build(Plan.read(Path(sys.argv[1])))

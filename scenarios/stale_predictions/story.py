@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -17,14 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scenario_base import flights, scripts
 
-from harness.errors import ScenarioError
 from harness.model import Site, Variant
 
-from . import flights, nights
+from . import nights
 from .traces import daily, ending, finish, version_of_month
 
 __all__ = ["daily", "ending", "facts", "finish", "lay_out", "values", "version_of_month"]
+
+REAL_BUSINESS_DAYS = (
+    (date(2013, 6, 19), date(2013, 6, 28)),
+    (date(2013, 7, 1), date(2013, 7, 10)),
+    (date(2013, 7, 15), date(2013, 7, 24)),
+    (date(2013, 8, 3), date(2013, 8, 8)),
+)
+"""Stretches, both ends included. On each of these days a model of January is worse than a fresh one by at least 0.15
+log loss over the seven days before, and the version of March than the champion by at least 0.08 over the seven days
+from then on (measured on all days from 8 June to 8 August; on the others nearly every model does alike)."""
 
 FEED_DAYS = 120
 HIDDEN_DAYS = 10
@@ -38,7 +46,6 @@ REGULAR_FLIGHTS = 75
 
 REGULAR_DAYS = 20
 LATE_AFTER_MIN = 15
-HISTORY_SECONDS = 900
 _WEATHER = [name for name in flights.WEATHER_COLUMNS if name not in ("origin", "hour")]
 
 
@@ -48,7 +55,7 @@ def values(rng: random.Random) -> dict[str, Any]:
     `outage` is the first and last of five nights in a row that were refused; on the third, fourth and fifth of them
     the features were expired. `gap` is a single refused night after it. All are ISO business dates.
     """
-    drawn = flights.draw(rng)
+    drawn = flights.draw(rng, REAL_BUSINESS_DAYS)
     today = date.fromisoformat(drawn["business_date"])
     first = today - timedelta(days=rng.randrange(20, 24))
     gap = today - timedelta(days=rng.randrange(10, 14))
@@ -75,7 +82,7 @@ def lay_out(variant: Variant, site: Site) -> None:
         flights.write_weather(world, root / "feeds" / "weather", first, today - timedelta(days=1))
         flights.write_routes(world, root / "feeds" / "routes.csv")
         write_json(root / "plan.json", plan(drawn, today, root, site))
-        _run_history(root / "plan.json", site)
+        scripts.run(Path(__file__).with_name("history.py"), root / "plan.json", [site.workspace])
 
 
 def write_feeds(world: flights.World, today: date, site: Site) -> None:
@@ -175,35 +182,3 @@ def write_json(path: Path, content: Any) -> None:
 
 def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-
-
-def _run_history(plan_file: Path, site: Site) -> None:
-    """Run history.py on the healthy workspace's package; nothing of it may be left in the workspace."""
-    quiet = {
-        "PYTHONPATH": str(site.workspace),
-        "PYTHONDONTWRITEBYTECODE": "1",  # no __pycache__ in what a candidate gets
-        "PYTHONWARNINGS": "ignore",
-        "OMP_NUM_THREADS": "1",  # sums in one order: the same coefficients each time
-        "OPENBLAS_NUM_THREADS": "1",
-        "DO_NOT_TRACK": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    command = [sys.executable, str(Path(__file__).with_name("history.py")), str(plan_file)]
-    try:
-        done = subprocess.run(
-            command,
-            env={**kept, **quiet},
-            cwd=plan_file.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=HISTORY_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise ScenarioError(f"The registry's history was not built within {HISTORY_SECONDS} s.") from exc
-    if done.returncode != 0:
-        raise ScenarioError(f"The registry's history could not be built: {done.stdout[-2000:]}")

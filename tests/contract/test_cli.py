@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness import authoring
 from harness.session import Session
 from harness.waiting import until
 
@@ -36,6 +37,12 @@ def exam(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (["down", "x"], 7, "Which attempt?", "--all"),
         (["report", "x"], 2, "There is no", "exam grade"),
         (["prove", "tiny", "--row", "nonesuch"], 2, "No row", "--dry"),
+        (["prove", "tiny", "--seeds", "2", "--dry"], 2, "--seeds runs no rows", "--seeds 2` alone"),
+        (["prove", "tiny", "--seeds", "0"], 2, "--seeds", "--help"),
+        (["list", "--scenarios", "nowhere"], 2, "no folder 'nowhere'", "--scenarios"),
+        (["new", "Late-Feeds"], 2, "no name for a scenario", "late_feeds"),
+        (["new", "stale_predictions"], 2, "is taken", "another name"),
+        (["new", "late_feeds", "--into", "/dev/null/pack"], 4, "cannot be written", "--into"),
     ],
 )
 def test_bad_use_gets_one_sentence_and_the_next_step(
@@ -109,3 +116,46 @@ def test_a_terminated_proof_leaves_no_stack(tmp_path: Path, tiny_root: Path) -> 
 
 def test_lint_refuses_an_unsound_scenario(tmp_path: Path, tiny_root: Path) -> None:
     assert exam(tmp_path / "home", "lint", "tiny", "--scenarios", str(tiny_root)).returncode == 0
+
+
+def test_a_private_pack_anywhere_is_listed_linted_proved_and_started(tmp_path: Path) -> None:
+    home, pack = tmp_path / "home", ["--scenarios", "my packs"]
+    made = exam(home, "new", "late_feeds", "--into", "my packs")
+    assert made.returncode == 0, made.stderr
+    assert "exam lint late_feeds --scenarios" in made.stdout
+    assert "late_feeds" in [entry["id"] for entry in json.loads(exam(home, "list", *pack, "--json").stdout)]
+    assert exam(home, "lint", "late_feeds", *pack).returncode == 0
+    rows = exam(home, "prove", "late_feeds", *pack, "--dry").stdout
+    assert "shouts\tword/sick" in rows
+    proved = exam(home, "prove", "late_feeds", *pack, "--row", "untouched")
+    assert proved.returncode == 0, proved.stdout + proved.stderr
+    started = json.loads(exam(home, "start", "late_feeds", *pack, "--json").stdout)
+    elsewhere = tmp_path / "elsewhere" / "home"
+    elsewhere.parent.mkdir()
+    elsewhere.symlink_to(home)  # the pack was named by a path that means nothing here
+    assert "Say healthy." in exam(elsewhere, "brief").stdout
+    assert exam(elsewhere, "reset", "word.txt").returncode == 0
+    assert exam(elsewhere, "submit", "--yes").returncode == 0
+    assert exam(elsewhere, "down", started["id"]).returncode == 0
+
+
+def test_the_proof_of_seeds_names_those_that_fail(tmp_path: Path) -> None:
+    home, pack = tmp_path / "home", ["--scenarios", "pack"]
+    exam(home, "new", "late_feeds", "--into", "pack")
+    done = exam(home, "prove", "late_feeds", *pack, "--seeds", "4")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 seeds as they must be" in done.stdout
+    assert "production\t90\t90" in done.stdout
+    brief = tmp_path / "pack" / "late_feeds" / "BRIEF.md"
+    brief.write_text("The page is not sick.\n", encoding="utf-8")
+    told = json.loads(exam(home, "prove", "late_feeds", *pack, "--seeds", "4", "--json").stdout)
+    sick = [cell["seed"] for cell in told["seeds"] if cell["faults"] == ["word/sick"]]
+    assert told["summary"]["failed"] == sick
+    done = exam(home, "prove", "late_feeds", *pack, "--seeds", "4")
+    assert done.returncode == 1
+    assert all(f"seed {seed}" in done.stderr for seed in sick)
+    assert "word/sick: the brief names its cause, sick" in done.stdout
+
+
+def test_the_schema_is_printed_as_it_is_published(tmp_path: Path) -> None:
+    assert exam(tmp_path / "home", "schema").stdout == authoring.PUBLISHED.read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import proof
 from harness import scenario as scenarios
 from harness import variant as variants
 from harness.grading import pointable
@@ -153,3 +154,13 @@ def test_five_faults_show_beside_each_other(scenario: Scenario, healthy: Site, f
     assert facts["answers_7d"] > 900
     assert 0 < facts["mean_risk_7d"] < 1
     assert 0 < facts["late_share_7d"] < 1
+
+
+@pytest.mark.slow
+def test_two_hundred_seeds_are_as_they_must_be(scenario: Scenario) -> None:
+    """`exam prove stale_predictions --seeds 200`: they apply, differ, come again, and give nothing away."""
+    cells = list(proof.prove_seeds(scenario, len(SEEDS)))
+    told = proof.summary(scenario, cells)
+    assert [(cell.seed, cell.problems) for cell in cells if cell.problems] == []
+    assert told.problems == ()
+    assert min(told.drawn.values()) > 0

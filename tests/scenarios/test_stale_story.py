@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import random
 import shutil
 import sqlite3
-import sys
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from harness import scenario as scenarios
 from harness.model import Site, Variant
 
-FOLDER = Path(__file__).parents[2] / "scenarios" / "stale_predictions"
-NAME = "scenario_stale_predictions"
+SCENARIO = scenarios.find("stale_predictions")
+FOLDER = SCENARIO.folder
 
-
-def package() -> ModuleType:
-    """The scenario's folder as the package that the harness makes of it."""
-    if NAME not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            NAME, FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[NAME] = module
-        spec.loader.exec_module(module)
-    return importlib.import_module(f"{NAME}.story")
-
-
-story: Any = package()
-flights: Any = importlib.import_module(f"{NAME}.flights")
-traces: Any = importlib.import_module(f"{NAME}.traces")
-nights: Any = importlib.import_module(f"{NAME}.nights")
+story: Any = SCENARIO.module("story")
+flights: Any = importlib.import_module("scenario_base.flights")
+traces: Any = SCENARIO.module("traces")
+nights: Any = SCENARIO.module("nights")
 
 
 def variant(seed: int) -> Variant:

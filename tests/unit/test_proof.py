@@ -79,6 +79,7 @@ def test_a_healthy_row_that_loses_a_point_differs(tiny: Scenario) -> None:
     cell = proof.judge(row, record_of(tiny, row.seed, {"says_it_again"}))
     assert not cell.good
     assert "says_it_again failed" in cell.differs
+    assert cell.sentences.keys() == {"says_it_again"}
 
 
 def test_an_untouched_row_with_more_than_five_points_differs(tiny: Scenario) -> None:

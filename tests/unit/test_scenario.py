@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness import scenario as scenarios
 from harness.errors import ScenarioError, UsageError
+from harness.layout import source_digest
 from harness.scenario import Scenario
 
 
@@ -71,3 +73,20 @@ def test_a_malformed_file_is_refused_with_its_place(
 def test_lint_says_what_does_not_add_up(tiny_root: Path, tmp_path: Path, old: str, new: str, says: str) -> None:
     problems = scenarios.lint(scenarios.load(broken(tiny_root, tmp_path, old, new)))
     assert any(says in problem for problem in problems)
+
+
+def test_what_scenarios_share_lies_beside_them_and_counts_for_layouts(tiny_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_root / "tiny", tmp_path / "tiny")
+    scenario = scenarios.load(tmp_path / "tiny")
+    assert scenario.base is None
+    alone = source_digest(scenario)
+    (tmp_path / "_base").mkdir()
+    (tmp_path / "_base" / "shared.py").write_text("WORD = 'shared'\n", encoding="utf-8")
+    (tmp_path / "tiny" / "borrows.py").write_text("from scenario_base.shared import WORD\n", encoding="utf-8")
+    before = dict(sys.modules)
+    try:
+        assert scenario.module("borrows").WORD == "shared"
+        assert source_digest(scenario) != alone
+    finally:  # other tests go on with what they loaded
+        sys.modules.clear()
+        sys.modules.update(before)

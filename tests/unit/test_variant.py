@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from harness import scenario as scenarios
 from harness import variant as variants
 from harness.errors import ScenarioError
-from harness.layout import Layouts
+from harness.layout import Layouts, site_in
 from harness.model import Site
 from harness.scenario import Scenario
 from harness.workspace import digests
@@ -53,6 +55,24 @@ def test_a_broken_site_differs_from_the_healthy_one_where_the_fault_is(tiny: Sce
         digests(layouts.broken(tiny, variant).workspace),
     )
     assert {path for path in healthy if healthy[path] != broken[path]} == {"word.txt", "trace.txt"}
+
+
+def test_faults_tell_the_story_when_all_of_them_are_applied(tiny: Scenario, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    faults = folder / "faults.py"
+    text = faults.read_text(encoding="utf-8")
+    applies = 'site.replace("word.txt", "healthy", word + "!" * fault.values["marks"])'
+    text = text.replace(applies, '(site.workspace / f"{word}.said").touch()')
+    seen = 'sorted(path.stem for path in site.workspace.glob("*.said"))'
+    text = text.replace('site.story["word"] = word', f'site.story.setdefault("seen", []).append({seen})')
+    faults.write_text(text, encoding="utf-8")
+    scenario = scenarios.load(folder)
+    variant = variants.draw(scenario, 1)
+    both = [form.draw(random.Random(1), variant.values) for form in scenario.forms]
+    site = site_in(tmp_path / "site")
+    variants.break_site(scenario, variants.with_faults(variant, both), site)
+    assert site.story["seen"] == [["sick", "tired"]] * 2
 
 
 def test_an_interrupted_layout_leaves_nothing(tiny: Scenario, tmp_path: Path) -> None:

@@ -50,9 +50,13 @@ def draw_key_without_version(rng: random.Random, values: days.Values) -> DrawnFa
 
 
 def apply_key_without_version(site: Site, fault: DrawnFault) -> None:
-    """Leave version and run out of the key; a rollback of some hours shows it."""
+    """Leave version and run out of the key."""
     site.replace(FILE, SAYS, SAYS.replace("Everything that", "What").replace("model, ", ""))
     site.replace(FILE, KEY, FEATURES_ONLY)
+
+
+def tell_key_without_version(site: Site, fault: DrawnFault) -> None:
+    """A rollback of some hours shows it."""
     edit_log(site, _rolled_back(site, date.fromisoformat(fault.values["from"])))
 
 
@@ -115,9 +119,13 @@ def draw_key_without_features(rng: random.Random, values: days.Values) -> DrawnF
 
 
 def apply_key_without_features(site: Site, fault: DrawnFault) -> None:
-    """Leave the features out of the key; questions of the evening before show it."""
+    """Leave the features out of the key."""
     site.replace(FILE, SAYS, SAYS.replace("Everything that", "What").replace("features, ", ""))
     site.replace(FILE, KEY, MODEL_ONLY)
+
+
+def tell_key_without_features(site: Site, fault: DrawnFault) -> None:
+    """Questions of the evening before show it."""
     edit_log(site, _asked_before(site, date.fromisoformat(fault.values["from"])))
 
 
@@ -138,7 +146,7 @@ def _asked_before(site: Site, since: date) -> Edit:
             early = _answered_from(chosen, used, str(day - timedelta(days=1)), told, site)
             log.loc[early.index, ["p_late", "feature_date"]] = early[["p_late", "feature_date"]].to_numpy()
             evening.append(early.assign(scored_at=str(day - timedelta(days=1))))
-        return appended(log, pd.concat(evening))
+        return appended(log, pd.concat(evening)) if evening else log
 
     return edit
 
@@ -195,9 +203,13 @@ def draw_key_without_departure(rng: random.Random, values: days.Values) -> Drawn
 
 
 def apply_key_without_departure(site: Site, fault: DrawnFault) -> None:
-    """Leave departure and weather out of the key; questions about tomorrow's departure show it."""
+    """Leave departure and weather out of the key."""
     site.replace(FILE, CALL, SHORT_CALL)
     site.replace(FILE, SIGNATURE + SAYS + KEY, SHORT)
+
+
+def tell_key_without_departure(site: Site, fault: DrawnFault) -> None:
+    """Questions about tomorrow's departure show it."""
     edit_log(site, _asked_ahead(date.fromisoformat(fault.values["from"])))
 
 
@@ -232,6 +244,7 @@ FORMS = (
         name="key_without_version",
         draw=draw_key_without_version,
         apply=apply_key_without_version,
+        tell=tell_key_without_version,
         in_place=says(FILE, FEATURES_ONLY),
         visible=visible_version,
     ),
@@ -240,6 +253,7 @@ FORMS = (
         name="key_without_features",
         draw=draw_key_without_features,
         apply=apply_key_without_features,
+        tell=tell_key_without_features,
         in_place=says(FILE, MODEL_ONLY),
         visible=visible_features,
     ),
@@ -248,6 +262,7 @@ FORMS = (
         name="key_without_departure",
         draw=draw_key_without_departure,
         apply=apply_key_without_departure,
+        tell=tell_key_without_departure,
         in_place=says(FILE, SHORT),
         visible=visible_departure,
     ),

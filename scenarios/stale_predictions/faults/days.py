@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from .. import flights, nights
+from scenario_base import flights
+
+from .. import nights
 
 LOGGED_DAYS = 28
 VALID_DAYS = 3

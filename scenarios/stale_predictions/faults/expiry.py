@@ -56,9 +56,13 @@ def draw_marker_ignored(rng: random.Random, values: days.Values) -> DrawnFault:
 
 
 def apply_marker_ignored(site: Site, fault: DrawnFault) -> None:
-    """Read without looking at the marker; tear two partitions."""
+    """Read without looking at the marker."""
     site.replace(FILE, READ, READ_ANYWAY)
     site.replace(FILE, MARKER, "")
+
+
+def tell_marker_ignored(site: Site, fault: DrawnFault) -> None:
+    """Tear two partitions."""
     for number, text in enumerate(fault.values["torn"]):
         torn = date.fromisoformat(text)
         set_rates(site, torn, tear(site, torn, keep_marker=number == 1))
@@ -130,6 +134,10 @@ def draw_age_unchecked(_: random.Random, values: days.Values) -> DrawnFault:
 def apply_age_unchecked(site: Site, _: DrawnFault) -> None:
     """Take the lower bound away."""
     site.replace(FILE, SAYS + BOUND, SAYS_LESS + NO_BOUND)
+
+
+def tell_age_unchecked(site: Site, _: DrawnFault) -> None:
+    """Old partitions were used on, and nobody was told."""
     site.story["expired_accepted"] = True
 
 
@@ -152,6 +160,7 @@ FORMS = (
         name="marker_ignored",
         draw=draw_marker_ignored,
         apply=apply_marker_ignored,
+        tell=tell_marker_ignored,
         in_place=says(FILE, READ_ANYWAY),
         visible=visible_marker,
     ),
@@ -160,6 +169,7 @@ FORMS = (
         name="age_unchecked",
         draw=draw_age_unchecked,
         apply=apply_age_unchecked,
+        tell=tell_age_unchecked,
         in_place=says(FILE, SAYS_LESS + NO_BOUND),
         visible=visible_age,
     ),

@@ -71,6 +71,10 @@ def apply_wrong_direction(site: Site, fault: DrawnFault) -> None:
     """Swap the operands."""
     site.replace(FILE, GAINS, TURNED)
 
+
+def tell_wrong_direction(site: Site, fault: DrawnFault) -> None:
+    """The nights since have decided the other way round."""
+
     def decide(gain: float, error: float) -> tuple[bool, str, float]:
         needed = max(MARGIN, STANDARD_ERRORS * error)
         return -gain > needed, _said(-gain, needed), -gain
@@ -133,6 +137,10 @@ def apply_always_promotes(site: Site, fault: DrawnFault) -> None:
     site.replace(FILE, NEEDED, FORGIVING)
     site.replace("config.toml", LIMITS, LOOSE)
 
+
+def tell_always_promotes(site: Site, fault: DrawnFault) -> None:
+    """The nights since have promoted what came."""
+
     def decide(gain: float, error: float) -> tuple[bool, str, float]:
         return gain > -LOOSE_MARGIN, _said(gain, -LOOSE_MARGIN), gain
 
@@ -157,6 +165,7 @@ FORMS = (
         name="wrong_direction",
         draw=draw_wrong_direction,
         apply=apply_wrong_direction,
+        tell=tell_wrong_direction,
         in_place=says(FILE, TURNED),
         visible=visible_direction,
     ),
@@ -165,6 +174,7 @@ FORMS = (
         name="always_promotes",
         draw=draw_always_promotes,
         apply=apply_always_promotes,
+        tell=tell_always_promotes,
         in_place=says(FILE, FORGIVING),
         visible=visible_always,
     ),

@@ -62,12 +62,16 @@ def draw_tags_missing(rng: random.Random, values: days.Values) -> DrawnFault:
 
 
 def apply_tags_missing(site: Site, fault: DrawnFault) -> None:
-    """Log without tags; take the tags off the versions of the last nights."""
+    """Log without tags."""
     site.replace(TRAINING, TAGGED, UNTAGGED)
     site.replace(TRAINING, RUN, PLAIN_RUN)
     site.replace(TRAINING, RETURN, PLAIN_RETURN)
     site.replace(TRAINING, SAYS, SAYS_LESS)
     site.replace(TRAINING, CLIENT, "from delays.registry import NAME\n")
+
+
+def tell_tags_missing(site: Site, fault: DrawnFault) -> None:
+    """Take the tags off the versions of the last nights."""
     marks = ",".join("?" * len(TAGS))
     first = int(fault.values["version"])
     with database(site) as connection:
@@ -128,6 +132,10 @@ def apply_label_hard_coded(site: Site, fault: DrawnFault) -> None:
     site.replace(SERVICE, UNPACKED + ANSWER, UNPACKED.replace("run_id", "_") + LABELLED)
     site.replace(SERVICE, WRITTEN, LABEL_WRITTEN)
 
+
+def tell_label_hard_coded(site: Site, fault: DrawnFault) -> None:
+    """The log of the last days names the constant."""
+
     def edit(log: Log, _: traces.Told) -> Log:
         bad = log["scored_at"] >= fault.values["from"]
         return log.assign(model_version=log["model_version"].mask(bad, LABEL))
@@ -153,6 +161,7 @@ FORMS = (
         name="tags_missing",
         draw=draw_tags_missing,
         apply=apply_tags_missing,
+        tell=tell_tags_missing,
         in_place=says(TRAINING, PLAIN_RETURN),
         visible=visible_tags,
     ),
@@ -161,6 +170,7 @@ FORMS = (
         name="label_hard_coded",
         draw=draw_label_hard_coded,
         apply=apply_label_hard_coded,
+        tell=tell_label_hard_coded,
         in_place=says(SERVICE, LABEL_WRITTEN),
         visible=visible_label,
     ),

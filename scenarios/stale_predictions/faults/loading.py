@@ -96,6 +96,10 @@ def apply_resolved_once(site: Site, fault: DrawnFault) -> None:
     """Return before the alias is asked for."""
     site.replace(FILE, FEATURES_FIRST, ONCE)
     site.replace(FILE, COMPARED, LOADED)
+
+
+def tell_resolved_once(site: Site, fault: DrawnFault) -> None:
+    """All answers since come from what was loaded at boot."""
     site.story["served_version"] = {"from": fault.values["from"], "version": _put_back(site)}
 
 
@@ -134,6 +138,10 @@ def apply_partial_reload(site: Site, fault: DrawnFault) -> None:
     """Let one worker ask the registry for itself only."""
     site.replace(FILE, FEATURES_FIRST, LED)
     site.replace(FILE, SWAP, LEADS + SWAP)
+
+
+def tell_partial_reload(site: Site, fault: DrawnFault) -> None:
+    """Half of the answers since come from what was loaded at boot."""
     site.story["mixed_versions"] = {"from": fault.values["from"], "old": _put_back(site), "share": SHARE}
 
 
@@ -144,6 +152,10 @@ PINNED = """            self._swap(Snapshot(today, self.snapshot.version, self.s
         version = registry.version(pinned) if pinned else registry.champion()
 """
 WORKERS = "[serving]\nworkers = 2\n"
+
+
+def _pin(version: str) -> str:
+    return f'model_version = "{version}"\n'
 
 
 def draw_version_pinned(rng: random.Random, values: days.Values) -> DrawnFault:
@@ -163,10 +175,15 @@ def draw_version_pinned(rng: random.Random, values: days.Values) -> DrawnFault:
 
 
 def apply_version_pinned(site: Site, fault: DrawnFault) -> None:
-    """Read a version from config.toml."""
-    old = _old(site)
+    """Read a version from config.toml, the last of the spring."""
     site.replace(FILE, FEATURES_FIRST, PINNED)
-    site.replace("config.toml", WORKERS, f'{WORKERS}model_version = "{old}"\n')
+    site.replace("config.toml", WORKERS, WORKERS + _pin(SPRING[0]))
+
+
+def tell_version_pinned(site: Site, fault: DrawnFault) -> None:
+    """All answers since come from that version; where it is the champion, from the one before."""
+    old = _old(site)
+    site.replace("config.toml", _pin(SPRING[0]), _pin(old))
     site.story["served_version"] = {"from": fault.values["from"], "version": old}
 
 
@@ -196,6 +213,7 @@ FORMS = (
         name="resolved_once",
         draw=draw_resolved_once,
         apply=apply_resolved_once,
+        tell=tell_resolved_once,
         in_place=all_of(says(FILE, ONCE), moved),
         visible=visible,
         live=move_on,
@@ -205,6 +223,7 @@ FORMS = (
         name="partial_reload",
         draw=draw_partial_reload,
         apply=apply_partial_reload,
+        tell=tell_partial_reload,
         in_place=all_of(says(FILE, LED), moved),
         visible=visible,
         live=move_on,
@@ -214,6 +233,7 @@ FORMS = (
         name="version_pinned",
         draw=draw_version_pinned,
         apply=apply_version_pinned,
+        tell=tell_version_pinned,
         in_place=all_of(says(FILE, PINNED), says("config.toml", "\nmodel_version = ")),
         visible=visible,
     ),

@@ -115,6 +115,10 @@ def apply_reference_is_current(site: Site, fault: DrawnFault) -> None:
     site.replace(FILE, LOOK, LOOK_AT_ITSELF)
     site.replace(FILE, CALL, SHORT_CALL)
     site.replace(FILE, SNAPSHOT, NO_SNAPSHOT)
+
+
+def tell_reference_is_current(site: Site, fault: DrawnFault) -> None:
+    """Drills since show no drift."""
     write_drills(site, date.fromisoformat(fault.values["from"]), ("drift",))
 
 
@@ -141,6 +145,10 @@ def draw_share_gate(rng: random.Random, values: days.Values) -> DrawnFault:
 def apply_share_gate(site: Site, fault: DrawnFault) -> None:
     """Ask for most columns, and for an old file."""
     site.replace(FILE, RETURN, GATED)
+
+
+def tell_share_gate(site: Site, fault: DrawnFault) -> None:
+    """Drills since show neither drift nor age."""
     write_drills(site, date.fromisoformat(fault.values["from"]), ("drift", "features_stale", "model_stale"))
 
 
@@ -150,6 +158,7 @@ FORMS = (
         name="reference_is_current",
         draw=draw_reference_is_current,
         apply=apply_reference_is_current,
+        tell=tell_reference_is_current,
         in_place=says(FILE, LOOK_AT_ITSELF),
         visible=visible,
     ),
@@ -158,6 +167,7 @@ FORMS = (
         name="share_gate",
         draw=draw_share_gate,
         apply=apply_share_gate,
+        tell=tell_share_gate,
         in_place=says(FILE, GATED),
         visible=visible,
     ),

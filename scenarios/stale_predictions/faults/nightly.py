@@ -79,6 +79,10 @@ def apply_error_swallowed(site: Site, fault: DrawnFault) -> None:
     site.replace(FILE, REFUSALS, CARRY_OVER + REFUSALS)
     site.replace(FILE, "import json\nimport sys\n", "import json\nimport shutil\nimport sys\n")
     site.replace(FILE, "DONE, REFUSED, MISUSED = 0, 2, 64\n", "DONE, MISUSED = 0, 64\n")
+
+
+def tell_error_swallowed(site: Site, fault: DrawnFault) -> None:
+    """The night without a feed said held."""
     site.story["swallowed"] = {"day": fault.values["from"]}
 
 
@@ -118,11 +122,15 @@ def draw_empty_accepted(_: random.Random, values: days.Values) -> DrawnFault:
 
 
 def apply_empty_accepted(site: Site, fault: DrawnFault) -> None:
-    """Read a feed that is not there as one without rows; leave such a partition."""
+    """Read a feed that is not there as one without rows."""
     site.replace(FEEDS, READS, NOTHING)
     site.replace(FEEDS, EMPTY, ANY)
     site.replace(FEEDS, REFUSED, REFUSED_LESS)
     site.replace(FILE, NEW, NOTHING_NEW + NEW)
+
+
+def tell_empty_accepted(site: Site, fault: DrawnFault) -> None:
+    """The night without a feed left a partition without rows."""
     night = date.fromisoformat(fault.values["from"])
 
     def accepted(record: dict[str, Any]) -> None:
@@ -169,6 +177,7 @@ FORMS = (
         name="error_swallowed",
         draw=draw_error_swallowed,
         apply=apply_error_swallowed,
+        tell=tell_error_swallowed,
         in_place=says(FILE, CARRIED),
         visible=visible,
     ),
@@ -177,6 +186,7 @@ FORMS = (
         name="empty_accepted",
         draw=draw_empty_accepted,
         apply=apply_empty_accepted,
+        tell=tell_empty_accepted,
         in_place=says(FEEDS, NOTHING),
         visible=visible,
     ),

@@ -42,8 +42,12 @@ def draw_alias_frozen(_: random.Random, values: days.Values) -> DrawnFault:
 
 
 def apply_alias_frozen(site: Site, fault: DrawnFault) -> None:
-    """Set tags where aliases were set, and tag what was promoted since."""
+    """Set tags where aliases were set."""
     site.replace(FILE, MOVES, MARKS)
+
+
+def tell_alias_frozen(site: Site, fault: DrawnFault) -> None:
+    """Leave the aliases where they stood, and tag what was promoted since."""
     site.story["promotions_ignored"] = {"from": fault.values["from"]}
     settle_aliases(site)
     for outcome in outcomes(site):
@@ -104,6 +108,10 @@ def draw_text_sorted(rng: random.Random, values: days.Values) -> DrawnFault:
 def apply_text_sorted(site: Site, fault: DrawnFault) -> None:
     """Choose the largest text among the versions that have passed."""
     site.replace(FILE, PROMOTE, PROMOTE_NEWEST)
+
+
+def tell_text_sorted(site: Site, fault: DrawnFault) -> None:
+    """Promote a version by hand, tag what has passed, and leave the alias on the largest text."""
     change_nights(site, lambda night: _by_hand(night, fault.values["from"]))
     first = _first_with_two_digits(site)
     site.story["promotions_ignored"] = {"from": str(first)}
@@ -147,6 +155,7 @@ FORMS = (
         name="alias_frozen",
         draw=draw_alias_frozen,
         apply=apply_alias_frozen,
+        tell=tell_alias_frozen,
         in_place=says(FILE, MARKS),
         visible=visible_frozen,
     ),
@@ -155,6 +164,7 @@ FORMS = (
         name="text_sorted",
         draw=draw_text_sorted,
         apply=apply_text_sorted,
+        tell=tell_text_sorted,
         in_place=says(FILE, PROMOTE_NEWEST),
         visible=visible_sorted,
     ),

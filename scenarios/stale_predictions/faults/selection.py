@@ -54,6 +54,10 @@ def apply_by_file_age(site: Site, fault: DrawnFault) -> None:
     site.replace(FILE, STANDING, "")
     site.replace(FILE, " One that already says the same stays untouched.", "")
     site.replace("delays/nightly.py", BUILD, BUILD_AGAIN)
+
+
+def tell_by_file_age(site: Site, fault: DrawnFault) -> None:
+    """The partition of D-3 is the youngest file, and answers since use such."""
     built = sorted((site.workspace / "features").glob("date=*"))
     youngest = max(folder.stat().st_mtime for folder in built)
     for seconds, folder in enumerate(reversed(built[-3:]), 1):
@@ -124,6 +128,10 @@ def apply_by_text(site: Site, fault: DrawnFault) -> None:
     """Sort by the text of the date, days first."""
     site.replace(FILE, ORDER, BY_TEXT)
 
+
+def tell_by_text(site: Site, fault: DrawnFault) -> None:
+    """On the days on which the orders differ answers use what the text chooses."""
+
     def edit(log: Log, told: traces.Told) -> Log:
         for text, chosen in fault.values["days"].items():
             rates = traces._rates(text, chosen, told, site.story)
@@ -160,6 +168,7 @@ FORMS = (
         name="by_file_age",
         draw=draw_by_file_age,
         apply=apply_by_file_age,
+        tell=tell_by_file_age,
         in_place=says(FILE, YOUNGEST_FIRST),
         visible=visible,
     ),
@@ -168,6 +177,7 @@ FORMS = (
         name="by_text",
         draw=draw_by_text,
         apply=apply_by_text,
+        tell=tell_by_text,
         in_place=says(FILE, BY_TEXT),
         visible=visible,
     ),

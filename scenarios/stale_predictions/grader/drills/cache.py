@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from scenario_base.drills.pair import FOLLOW_S, Both
+from scenario_base.drills.rows import AGREE, Row, ask_each, at_another_hour, differing
+
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.http import ask
 
-from .pair import FOLLOW_S, Both, Pair
-from .rows import AGREE, Row, ask_each, at_another_hour, differing
+from .pair import Pair
 
 ASKED = 30
 VERSION = "answer_follows_version"

@@ -15,13 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from scenario_base.drills.alerts import new_alerts
+from scenario_base.drills.pair import FOLLOW_S, SETTLE_S
+from scenario_base.drills.rows import AGREE, Row, ask_each
+
 from harness.errors import BadAnswer
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.wait import until
 
-from .pair import FOLLOW_S, SETTLE_S, Pair
-from .rows import AGREE, Row, ask_each
+from .pair import Pair
 
 BEFORE_RESTART_S = 12.0
 """Where following without a restart is not what is asked, serving is restarted after this long: it then reads anew."""
@@ -287,26 +290,7 @@ def recovers(pair: Pair) -> Callable[[Stack], Finding]:
     return probe
 
 
-# --- alerts ----------------------------------------------------------------------------------------------------------
-
-
-def alert_lines(stack: Stack) -> Counter[str]:
-    """The lines of state/alerts.jsonl, counted."""
-    raw = stack.read("state/alerts.jsonl") or b""
-    return Counter(line for line in raw.decode("utf-8", "replace").splitlines() if line.strip())
-
-
-def new_alerts(stack: Stack, before: Counter[str]) -> list[dict[str, Any]]:
-    """The alerts that were not there before; lines that are no JSON object are left out."""
-    found: list[dict[str, Any]] = []
-    for line in (alert_lines(stack) - before).elements():
-        try:
-            alert = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(alert, dict):
-            found.append(alert)
-    return found
+# --- partitions as they were handed in --------------------------------------------------------------------------------
 
 
 def snapshot(stack: Stack) -> dict[str, bytes]:

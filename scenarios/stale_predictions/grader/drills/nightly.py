@@ -7,120 +7,30 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from scenario_base.drills.alerts import alert_lines, new_alerts
+from scenario_base.drills.nights import DONE, REFUSED, RUNNING, Night, aliases, not_ended, run
+from scenario_base.drills.pair import FOLLOW_S
+from scenario_base.drills.promotion import EVERY_WORKER
+from scenario_base.drills.rows import AGREE, ask_each
+
 from harness.errors import BadAnswer
-from harness.model import Finding, JobResult, Stack
+from harness.model import Finding, Stack
 from harness.probes.http import ask
-from harness.probes.registry import Version
 from harness.probes.wait import until
 
-from .features import alert_lines, folders, new_alerts
-from .pair import FOLLOW_S, Pair
-from .promotion import EVERY_WORKER
-from .rows import AGREE, ask_each
+from .features import folders
+from .pair import Pair
 
-DEADLINE_S = 60.0
-"""Twice what the brief gives a night: both stacks may run theirs at once."""
-
-DONE, REFUSED, RUNNING = 0, 2, 3
 HEADER = b"carrier,flight,origin,dest,sched_dep,arr_delay_min\n"
 SETTLE_S = 12.0
 ROWS = 20
-
-
-@dataclass(frozen=True)
-class Aliases:
-    """The versions behind both aliases, None where one is not set."""
-
-    champion: str | None
-    previous: str | None
-
-    def __str__(self) -> str:
-        return f"champion {self.champion}, previous {self.previous}"
-
-
-@dataclass(frozen=True)
-class Night:
-    """One run of the job and what it left."""
-
-    day: date
-    result: JobResult
-    before: Aliases
-    after: Aliases
-    known: tuple[Version, ...]
-    made: tuple[Version, ...]
-    report: Mapping[str, Any]
-
-    @property
-    def promoted(self) -> bool:
-        """Whether a version was promoted by the report or by the alias."""
-        return self.report.get("decision") == "promoted" or self.after.champion != self.before.champion
-
-    @property
-    def moved(self) -> bool:
-        """Whether the alias moved to what could have been promoted."""
-        return self.after.champion in self.challengers
-
-    @property
-    def challengers(self) -> set[str]:
-        """The versions that could have been promoted: those registered by it, and the one put to its gate."""
-        said = {str(self.report["challenger"])} if self.report.get("challenger") else set()
-        return {version.version for version in self.made} | said
-
-    def evidence(self) -> dict[str, Any]:
-        """For Bench.save."""
-        return {
-            "night": str(self.day),
-            "exit_code": self.result.exit_code,
-            "seconds": round(self.result.seconds, 1),
-            "before": self.before.__dict__,
-            "after": self.after.__dict__,
-            "registered": [version.version for version in self.made],
-            "report": dict(self.report),
-            "output": self.result.output[-4000:],
-        }
-
-
-def aliases(pair: Pair, stack: Stack) -> Aliases:
-    """The aliases of a stack's registry as they stand."""
-    registry = pair.registry[stack.name]
-    found = {name: registry.alias(name) for name in ("champion", "previous")}
-    return Aliases(*(each.version if each else None for each in (found["champion"], found["previous"])))
-
-
-def run(pair: Pair, stack: Stack, *args: str) -> Night:
-    """Run the night of the business date and look at registry and report before and after."""
-    registry = pair.registry[stack.name]
-    known, before = registry.versions(), aliases(pair, stack)
-    result = stack.run_job("nightly", ["--date", str(pair.today), *args], DEADLINE_S)
-    numbers = {version.version for version in known}
-    made = tuple(version for version in registry.versions() if version.version not in numbers)
-    return Night(pair.today, result, before, aliases(pair, stack), known, made, report_of(stack, pair.today))
-
-
-def report_of(stack: Stack, day: date) -> dict[str, Any]:
-    """state/nightly/<day>.json, or {} where there is none that can be read."""
-    raw = stack.read(f"state/nightly/{day}.json")
-    try:
-        found = json.loads(raw) if raw else {}
-    except (ValueError, RecursionError):
-        found = {}
-    return found if isinstance(found, dict) else {}
-
-
-def _ended(result: JobResult, *codes: int) -> str:
-    if result.exit_code is None:
-        return f"the nightly did not end within {DEADLINE_S:.0f} s"
-    if result.exit_code not in codes:
-        return f"the nightly ended with exit code {result.exit_code}, not {' or '.join(map(str, codes))}"
-    return ""
 
 
 # --- a night that must promote ---------------------------------------------------------------------------------------
@@ -143,13 +53,15 @@ class Nights:
     def that_promotes(self, stack: Stack) -> Night:
         """A night that promotes something.
 
-        Where the one that trains did not, a worse challenger is put to the gate: a gate that decides the wrong way
-        round promotes that one, and whether the alias moves can be seen (that it decides wrongly is another check's).
+        The one that trains need not: an honest gate may ask more of what it trained on these days. Then a clearly
+        better challenger is put to it, and where that is held too, a worse one: a gate that decides the wrong way round
+        promotes it, and whether the alias moves can be seen (that it decides wrongly is another check's).
         """
         if stack.name not in self.promoting:
             night = self.of(stack)
-            if night.result.exit_code == DONE and not night.promoted:
-                night = self._run(stack, "good", "--challenger", self.pair.version(stack, "winter"))
+            for champion, challenger in (("winter", "good"), ("good", "winter")):
+                if night.result.exit_code == DONE and not night.promoted:
+                    night = self._run(stack, champion, "--challenger", self.pair.version(stack, challenger))
             self.promoting[stack.name] = night
         return self.promoting[stack.name]
 
@@ -167,7 +79,7 @@ def moves_alias(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
     def probe(stack: Stack) -> Finding:
         night = nights.that_promotes(stack)
         saved = (pair.bench.save(f"nightly_moves_alias/{stack.name}.json", night.evidence()),)
-        wrong = _ended(night.result, DONE)
+        wrong = not_ended(night.result, DONE)
         if not wrong and not night.moved:
             said = str(night.report.get("decision", "nothing"))[:20]
             wrong = f"champion is {night.after.champion}, no version of that night (its report says {said!r})"
@@ -228,7 +140,7 @@ def missing_source(pair: Pair) -> Callable[[Stack], Finding]:
             night = run(pair, stack)
             alerts = [each for each in new_alerts(stack, before) if each.get("kind") == "source_missing"]
             seen.append({"feed": what, **night.evidence(), "alerts": alerts})
-            wrong = _ended(night.result, REFUSED) or _changed(stack, night, day) or _unsaid(alerts)
+            wrong = not_ended(night.result, REFUSED) or _changed(stack, night, day) or _unsaid(alerts)
             if wrong:
                 saved = pair.bench.save(f"missing_source_said/{stack.name}.json", seen)
                 return Finding(False, f"Where {feed} {what}, {wrong}.", f"{night.result.exit_code}", (saved,))
@@ -303,7 +215,7 @@ def recovers(pair: Pair, nights: Delivered) -> None:
     if theirs is None or nights.reference.result.exit_code != DONE:
         raise RuntimeError(f"the reference's night of {pair.today} did not run through")
     saved = (pair.bench.save(f"{check}/night.json", nights.candidate.evidence()),)
-    wrong = _ended(nights.candidate.result, DONE) or _unlike(mine, theirs, day)
+    wrong = not_ended(nights.candidate.result, DONE) or _unlike(mine, theirs, day)
     if wrong:
         pair.bench.record(check, Finding(False, f"With the feed delivered, {wrong}.", "", saved))
         return
@@ -343,7 +255,7 @@ def second_run(pair: Pair) -> Callable[[Stack], Finding]:
         night = run(pair, stack)
         after = ask(stack, pair.twins_for(stack, rows))
         saved = (pair.bench.save(f"second_run_same/{stack.name}.json", night.evidence()),)
-        wrong = _ended(night.result, DONE, RUNNING)
+        wrong = not_ended(night.result, DONE, RUNNING)
         if not wrong and table is None:
             wrong = f"there is no partition of {day} to compare with"
         if not wrong and partition(stack, day) != table:

@@ -1,4 +1,4 @@
-"""Hidden checks of the tiny scenario."""
+"""Hidden checks."""
 
 from __future__ import annotations
 

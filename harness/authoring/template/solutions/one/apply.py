@@ -1,4 +1,4 @@
-"""An honest repair."""
+"""The word is put right where it stands."""
 
 from __future__ import annotations
 

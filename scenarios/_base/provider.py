@@ -4,7 +4,7 @@
 
 GET /healthz, /clock, /weather?origin=JFK&date=2024-07-08, and /calls[?since=SEQ]: every weather question so far as
 {"seq", "origin", "date", "business_date", "status"}; `seq` counts from 1 in the order of arrival. Anybody may count.
-Standard library only, so that it is up within a moment.
+PRIVATE/weather holds a file a day: see `read_day`. Standard library only, so that it is up within a moment.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 NAMES = ("temp_f", "humid_pct", "wind_mph", "precip_in", "visib_mi", "pressure_mb")
+"""The values of a CSV file's hours."""
+
 LATENCY_S = 0.15
 """A forecast service of a third party answers about so quickly; it makes an answer without a cache visible."""
 
@@ -61,7 +63,7 @@ class Provider:
         self._calls = calls
         self._latency_s = latency_s
         # lru_cache by file: a forecast equals what happens, so a day's file never changes
-        self._day = lru_cache(maxsize=64)(lambda day: read_day(data / "weather" / f"{day}.csv"))
+        self._day = lru_cache(maxsize=64)(lambda day: read_day(data / "weather", day))
 
     def healthz(self, query: dict[str, list[str]]) -> Answer:
         """Up."""
@@ -88,24 +90,31 @@ class Provider:
         if not origin or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", day):
             return 400, {"error": "ask with origin and date=YYYY-MM-DD"}
         try:
-            hours = self._day(date.fromisoformat(day)).get(origin)
+            forecast = self._day(date.fromisoformat(day)).get(origin)
         except (OSError, ValueError):
-            hours = None
-        if hours is None:
+            forecast = None
+        if forecast is None:
             return 404, {"error": f"no forecast for {origin} on {day}"}
-        return 200, {"origin": origin, "date": day, "hours": hours}
+        return 200, {"origin": origin, "date": day, **forecast}
 
     def _today(self) -> str:
         return self._clock_file.read_text(encoding="utf-8").strip()
 
 
-def read_day(path: Path) -> dict[str, dict[str, dict[str, float | None]]]:
-    """A day's file as {origin: {hour: {name: value or None}}}. Raises OSError where there is none."""
-    found: dict[str, dict[str, dict[str, float | None]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+def read_day(folder: Path, day: date) -> dict[str, dict[str, Any]]:
+    """A day's forecasts as {origin: {"hours": {hour: {name: value or None}}}}. Raises OSError where there are none.
+
+    They lie in `<date>.json` as they are answered (units included, where a scenario has some), or in `<date>.csv`.
+    """
+    whole = folder / f"{day}.json"
+    if whole.is_file():
+        content: dict[str, dict[str, Any]] = json.loads(whole.read_text(encoding="utf-8"))
+        return content
+    found: dict[str, dict[str, Any]] = {}
+    with (folder / f"{day}.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             values = {name: float(row[name]) if row[name] else None for name in NAMES}
-            found.setdefault(row["origin"], {})[str(int(float(row["hour"])))] = values
+            found.setdefault(row["origin"], {"hours": {}})["hours"][str(int(float(row["hour"])))] = values
     return found
 
 

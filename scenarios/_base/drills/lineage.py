@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.http import exchange
 from harness.probes.registry import MODEL, Registry, Version
 
-from .nightly import Night, Nights
+from .nights import Night
 from .pair import FOLLOW_S, Pair
 from .rows import ask_each
 
@@ -20,6 +21,13 @@ DATES = ("train_from", "train_to", "holdout_from", "holdout_to")
 TAGS = ("data_digest", "code_digest", *DATES, "metric", "metric_value")
 DIGEST_LENGTH = 7
 """The shortest digest that is taken for one: an abbreviated commit has as many characters."""
+
+
+class Nights(Protocol):
+    """Nights that several checks look at: each runs once on a stack."""
+
+    def of(self, stack: Stack) -> Night:
+        """The night of a stack."""
 
 
 def answer_resolves(pair: Pair, before: Mapping[str, Finding]) -> Callable[[Stack], Finding]:

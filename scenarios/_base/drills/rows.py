@@ -6,15 +6,13 @@ cache, and an answer that was looked up by flight is wrong.
 
 from __future__ import annotations
 
-import csv
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 from harness.model import Finding, Stack
@@ -49,22 +47,6 @@ class Flight:
     def day(self) -> date:
         """The day of departure as written."""
         return date.fromisoformat(self.sched_dep[:10])
-
-
-def read_flights(private: Path, first: date, days: int) -> list[Flight]:
-    """The hidden flights of `days` days from `first` on. Raises FileNotFoundError for a day that is not there."""
-    flights: list[Flight] = []
-    for n in range(days):
-        path = private / "arrivals" / f"{first + timedelta(days=n)}.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            flights += [_flight(line) for line in csv.DictReader(file)]
-    return flights
-
-
-def _flight(line: Mapping[str, str]) -> Flight:
-    delay = line["arr_delay_min"]
-    late = None if delay == "" else int(float(delay) > 15)
-    return Flight(line["carrier"], line["origin"], line["dest"], line["sched_dep"], late)
 
 
 class Questions:
@@ -199,13 +181,15 @@ def cases(good: Row, no_weather: Row | None) -> list[Case]:
     return found
 
 
-def row_without_weather(private: Path, questions: Questions, first: date, last: date) -> Row | None:
+Hours = Callable[[str, str], set[int]]
+"""By airport and ISO day: the hours for which the provider has weather."""
+
+
+def row_without_weather(questions: Questions, first: date, last: date, hours: Hours) -> Row | None:
     """A new row about an hour that has no weather, between two days; None where every hour has some."""
     for row in questions.fresh(40, first, last):
         day, hour = row["sched_dep"][:10], int(row["sched_dep"][11:13])
-        with (private / "weather" / f"{day}.csv").open(encoding="utf-8", newline="") as file:
-            known = {int(float(line["hour"])) for line in csv.DictReader(file) if line["origin"] == row["origin"]}
-        missing = sorted(set(range(24)) - known, key=lambda each: abs(each - hour))
+        missing = sorted(set(range(24)) - hours(row["origin"], day), key=lambda each: abs(each - hour))
         if missing:
             return row | {"sched_dep": f"{row['sched_dep'][:11]}{missing[0]:02d}{row['sched_dep'][13:]}"}
     return None

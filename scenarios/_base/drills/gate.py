@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from harness.model import Finding, Stack
 
-from .nightly import DEADLINE_S, DONE, Night, run
+from .nights import DONE, Night, not_ended, run
 from .pair import Pair
 
 
@@ -33,11 +33,9 @@ def challenge(pair: Pair, check: str, champion: str, challenger: str, promoted: 
 
 
 def _wrong(night: Night, challenger: str, promoted: bool, moves: bool) -> str:
-    code = night.result.exit_code
-    if code is None:
-        return f"the nightly did not end within {DEADLINE_S:.0f} s"
-    if code != DONE:
-        return f"the nightly ended with exit code {code}, not {DONE}"
+    ended = not_ended(night.result, DONE)
+    if ended:
+        return ended
     if str(night.report.get("challenger")) != challenger:
         return f"state/nightly/{night.day}.json does not report challenger {challenger}"
     right = "promoted" if promoted else "held"

@@ -1,4 +1,4 @@
-"""Public checks of the tiny scenario."""
+"""Public checks: quick, and they tell no cause."""
 
 from __future__ import annotations
 

