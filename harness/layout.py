@@ -40,9 +40,9 @@ class Layouts:
             if not found:
                 self._progress("laying out the story's world (once for each variant)")
                 copy_tree(scenario.folder / "workspace", site.workspace)
-                story = scenario.story()
-                story.lay_out(variant, site)
-                story.finish(variant, site)
+                story, world = scenario.story(), variants.with_faults(variant, [])
+                story.lay_out(world, site)
+                story.finish(world, site)
         return site
 
     def broken(self, scenario: Scenario, variant: Variant) -> Site:
