@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,47 +25,21 @@ from filelock import FileLock
 from harness import grading, report
 from harness import scenario as scenarios
 from harness import variant as variants
+from harness.attempt import Attempt, Rehearsal, hand_in, public_checks, settle_live
 from harness.bench import Progress as GradingProgress
-from harness.errors import AttemptError, ExamError, StackError, SubmissionError, UsageError
+from harness.errors import AttemptError, StackError, SubmissionError, UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
-from harness.model import Change, Finding, Record, RunRecord, ServiceSpec, Site, Submission, Variant
-from harness.registry_import import import_registry
+from harness.model import Change, Finding, RunRecord, ServiceSpec, Site, Submission, Variant
 from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
 from harness.runtime.process import ProcessRuntime
 from harness.scenario import Scenario
-from harness.workspace import changes, copy_site, digests, file_digest, freeze, unpack
+from harness.workspace import changes, copy_site, digests, file_digest, first_commit, freeze
 
 LIVE_BOOT_SECONDS = 120.0
 RUNTIMES: Mapping[str, Callable[[], Runtime]] = {"process": ProcessRuntime}
 
 Say = Callable[[str], None]
-
-
-class Attempt(Record):
-    """One candidate at one variant. Times are UTC, ISO 8601; `seed` is not shown to the candidate."""
-
-    id: str
-    scenario: str
-    folder_of_scenario: Path
-    seed: int
-    runtime: str
-    started_at: str
-    deadline: str
-    laid_out_seconds: float
-    ready_seconds: float
-    given: Mapping[str, str]
-    submitted: bool = False
-    estimate: str = ""
-
-
-class Rehearsal(Record):
-    """What a rehearsal found: whether the frozen state boots, in seconds, and what the public checks say of it."""
-
-    boots: bool
-    seconds: float
-    sentence: str
-    checks: tuple[tuple[str, bool | None, str], ...] = ()
 
 
 class Session:
@@ -272,15 +245,15 @@ class Session:
     def _rehearse(self, attempt: Attempt, scenario: Scenario, runner: Runtime, place: Path) -> Rehearsal:
         variant = variants.draw(scenario, attempt.seed)
         healthy = self.layouts.healthy(scenario, variant)
-        unpack(place / "submission.tar.gz", place / "unpacked")
-        grading.restore_fixed(scenario, healthy, place / "unpacked" / "workspace")
-        import_registry(place / "unpacked" / "registry", healthy.registry, place / "registry")
+        grading.lay_out_submission(
+            place / "submission.tar.gz", scenario, healthy, place / "workspace", place / "registry"
+        )
         (place / "clock").write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
         plan = StackPlan(
             name="rehearsal",
             folder=place / "run",
             scenario=scenario.folder,
-            workspace=place / "unpacked" / "workspace",
+            workspace=place / "workspace",
             registry=place / "registry",
             private=self._site(attempt).private,
             clock=place / "clock",
@@ -321,27 +294,12 @@ class Session:
                 raise AttemptError(
                     f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
                 )
-            scenario = self.scenario_of(attempt)
             folder = self.home / "submissions" / attempt.id
-            archive = folder / "submission.tar.gz"
-            digest = freeze(self._site(attempt), archive, scenario.spec.scratch)
-            now = datetime.now(UTC)
-            used = (now - datetime.fromisoformat(attempt.started_at)).total_seconds() / 60
-            submission = Submission(
-                archive=archive,
-                sha256=digest,
-                scenario=attempt.scenario,
-                attempt=attempt.id,
-                submitted_at=now.isoformat(timespec="seconds"),
-                minutes_used=round(used, 1),
-                late=not at_deadline and used > scenario.spec.minutes,
-                changes=self.changed(attempt),
+            submission, sealed = hand_in(
+                attempt, self.scenario_of(attempt), self._site(attempt), folder, at_deadline=at_deadline
             )
-            (folder / "submission.json").write_text(submission.model_dump_json(indent=1), encoding="utf-8")
-            sealed = attempt.model_copy(update={"submitted": True})
-            (folder / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
             self._keep(sealed)
-        self.journal(attempt.id).append("submitted", {"sha256": digest, "at_deadline": at_deadline})
+        self.journal(attempt.id).append("submitted", {"sha256": submission.sha256, "at_deadline": at_deadline})
         return submission
 
     # --- grade and report --------------------------------------------------------------------------------------------
@@ -451,39 +409,6 @@ def runtime_named(name: str) -> Runtime:
     if name not in RUNTIMES:
         raise UsageError(f"There is no runtime {name!r}; there are: {', '.join(RUNTIMES)}.")
     return RUNTIMES[name]()
-
-
-def settle_live(scenario: Scenario, variant: Variant, stack: RunningStack) -> None:
-    """Do what happened in the story after serving was booted, then look whether each drawn fault is in place.
-
-    Raises ScenarioError naming what is not, so that nobody sits an exam that is broken in another way than planned.
-    """
-    forms = [(variants.form_of(scenario.forms, fault), fault) for fault in variant.faults]
-    for form, fault in forms:
-        if form.live is not None:
-            form.live(stack, fault)
-    for form, fault in forms:
-        problem = form.in_place(stack, fault)
-        if problem is not None:
-            raise ExamError(
-                f"A fault of the variant is not in place: {problem}", "Start again; if it stays, another seed works."
-            )
-
-
-def public_checks(scenario: Scenario, stack: RunningStack, workspace: Path) -> list[tuple[str, Finding]]:
-    """The scenario's public checks, on a running stack."""
-    found: list[tuple[str, Finding]] = scenario.module("grader.public").public(stack, workspace)
-    return found
-
-
-def first_commit(workspace: Path) -> None:
-    """Make the workspace a git repository with one commit, where git is installed."""
-    if shutil.which("git") is None:
-        return
-    identity = ["-c", "user.name=exam", "-c", "user.email=exam@example.org", "-c", "commit.gpgsign=false"]
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "As taken over"]):
-        subprocess.run(["git", *words], cwd=workspace, env=environment, check=True, capture_output=True)
 
 
 def default_home() -> Path:
