@@ -66,7 +66,8 @@ class Led:
         for name in ("sealed", "workspace", "registry"):
             words += [f"--{name}", str(self.home / name)]
         if room:
-            words += ["--room", f"http://127.0.0.1:{self.room_port}"]
+            place = f"http://127.0.0.2:{self.room_port}"  # services there have the ports of the live ones
+            words += ["--room", place]
         self.proctor = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         until(self._ready, 60.0, 0.1)
 
@@ -87,7 +88,7 @@ class Led:
     def open_room(self) -> None:
         """Start a rehearsal room; /end ends it and what it started."""
         place = self.home / "room"
-        words = [sys.executable, "-m", "harness.runtime.inside.room", "--host", "127.0.0.1"]
+        words = [sys.executable, "-m", "harness.runtime.inside.room", "--host", "127.0.0.2"]
         words += ["--port", str(self.room_port), "--run", str(place / "run")]
         words += ["--workspace", str(place / "workspace"), "--registry", str(place / "registry")]
         self.rooms.append(subprocess.Popen(words))
@@ -99,7 +100,7 @@ class Led:
             self.proctor.communicate(timeout=20)
         for room in self.rooms:
             with suppress(httpx.HTTPError):
-                httpx.post(f"http://127.0.0.1:{self.room_port}/end", timeout=20)
+                httpx.post(f"http://127.0.0.2:{self.room_port}/end", timeout=20)
             room.wait(20)
         ProcessRuntime().down(self.home / "run")
 

@@ -32,6 +32,17 @@ FREE_SECONDS = 45.0
 """The room ends with each rehearsal and is started anew by the engine, within seconds."""
 
 MAX_ANSWER = 65536
+OPEN = {"MLFLOW_SERVER_ALLOWED_HOSTS": "*"}
+"""MLflow answers 403 to a host name that it does not know; the room's changes nothing for anybody."""
+
+
+class Inside(Record):
+    """What the room says of itself. It is told nothing but to the room again."""
+
+    free: bool
+    workspace: str
+    registry: str
+    host: str
 
 
 class Told(Record):
@@ -44,12 +55,9 @@ class Told(Record):
 
 @dataclass(frozen=True)
 class Room:
-    """One rehearsal room at `url`; the other places are paths as it sees them."""
+    """One rehearsal room at `url`."""
 
     url: str
-    workspace: str = places.WORKSPACE
-    registry: str = places.REGISTRY
-    clock: str = places.CLOCK
 
     @contextmanager
     def booted(self, spec: ScenarioSpec, place: Path, urls: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -60,9 +68,9 @@ class Room:
         """
         inside = {service.name: self._url(urls[service.name]) for service in spec.service if self._has(service, urls)}
         archive = place / "room.tar"
-        _pack(archive, place, self._described(spec, inside, urls))
         with httpx.Client(trust_env=False, base_url=self.url, timeout=10.0) as client:
-            self._await_free(client)
+            room = self._await_free(client)
+            _pack(archive, place, _described(spec, room, {**urls, **inside}, inside))
             try:
                 told = _boot(client, archive)
                 archive.unlink()
@@ -81,67 +89,64 @@ class Room:
         host, port = urlsplit(self.url).hostname, urlsplit(live).port
         return f"http://{host}:{port}"
 
-    def _described(self, spec: ScenarioSpec, inside: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, Any]:
-        there = Places(
-            urls={**urls, **inside},
-            scenario="",
-            registry=self.registry,
-            private="",
-            clock=self.clock,
-            host="0.0.0.0",
-        )
-        running = [service for service in spec.service if service.graded and self._runs(service, inside)]
-        return {
-            "environment": {name: there.fill(value) for name, value in spec.environment.items()},
-            "programs": [self._program(service, there, spec) for service in running],
-            "ready": {service.name: there.urls[service.name] + service.ready for service in running if service.ready},
-            "seconds": BOOT_SECONDS,
-        }
-
-    def _runs(self, service: ServiceSpec, inside: Mapping[str, str]) -> bool:
-        return service.name in inside or service.owner == "candidate"
-
-    def _program(self, service: ServiceSpec, there: Places, spec: ScenarioSpec) -> dict[str, Any]:
-        port = urlsplit(there.urls[service.name]).port if service.name in there.urls else 0
-        head, *rest = (there.fill(word, port or 0) for word in service.command)
-        command = [f"{self.workspace}/{head}" if "/" in head and not head.startswith("/") else head, *rest]
-        ready = {each.name: each.ready for each in spec.service}
-        return {
-            "name": service.name,
-            "command": command,
-            "directory": self.workspace if service.owner == "candidate" else "/",
-            "environment": {"PORT": str(port or 0), "HOST": there.host, **service.env},
-            "after": there.urls[service.after] + ready[service.after] if service.after else "",
-        }
-
-    def _await_free(self, client: httpx.Client) -> None:
-        def free() -> bool:
-            with suppress(httpx.HTTPError, ValueError, AttributeError):
-                return bool(client.get("/health").json().get("free"))
-            return False
+    def _await_free(self, client: httpx.Client) -> Inside:
+        def free() -> Inside | None:
+            with suppress(httpx.HTTPError, ValidationError):
+                room = Inside.model_validate_json(_body(client, "GET", "/health"))
+                return room if room.free else None
+            return None
 
         try:
-            until(free, FREE_SECONDS, 0.3)
+            return until(free, FREE_SECONDS, 0.3)
         except DeadlinePassed as exc:
             raise StackError(NAME, f"The rehearsal room is not free after {FREE_SECONDS:.0f} s.", "Try again.") from exc
 
 
+def _described(spec: ScenarioSpec, room: Inside, urls: Mapping[str, str], inside: Mapping[str, str]) -> dict[str, Any]:
+    there = Places(urls=urls, scenario="", registry=room.registry, private="", clock=places.CLOCK, host=room.host)
+    running = [each for each in spec.service if each.graded and (each.name in inside or each.owner == "candidate")]
+    return {
+        "environment": {name: there.fill(value) for name, value in spec.environment.items()},
+        "programs": [_program(service, there, spec, room.workspace) for service in running],
+        "ready": {each.name: urls[each.name] + each.ready for each in running if each.ready and each.name in urls},
+        "seconds": BOOT_SECONDS,
+    }
+
+
+def _program(service: ServiceSpec, there: Places, spec: ScenarioSpec, workspace: str) -> dict[str, Any]:
+    port = urlsplit(there.urls[service.name]).port or 0 if service.name in there.urls else 0
+    head, *rest = (there.fill(word, port) for word in service.command)
+    ready = {each.name: each.ready for each in spec.service}
+    return {
+        "name": service.name,
+        "command": [f"{workspace}/{head}" if "/" in head and not head.startswith("/") else head, *rest],
+        "directory": workspace if service.owner == "candidate" else "/",
+        "environment": {**service.env, **OPEN, "PORT": str(port), "HOST": there.host},
+        "after": there.urls[service.after] + ready[service.after] if service.after else "",
+    }
+
+
 def _boot(client: httpx.Client, archive: Path) -> Told:
-    timeout = httpx.Timeout(30.0, read=BOOT_SECONDS + 60.0)
     headers = {"Content-Type": "application/x-tar", "Content-Length": str(archive.stat().st_size)}
+    timeout = httpx.Timeout(30.0, read=BOOT_SECONDS + 60.0)
     try:
-        with (
-            archive.open("rb") as file,
-            client.stream("POST", "/boot", content=file, headers=headers, timeout=timeout) as answer,
-        ):
-            body = b""
-            for chunk in answer.iter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise StackError(NAME, "The rehearsal room says too much.", "Try again.")
+        with archive.open("rb") as file:
+            body = _body(client, "POST", "/boot", content=file, headers=headers, timeout=timeout)
         return Told.model_validate_json(body)
     except (httpx.HTTPError, ValidationError) as exc:
         raise StackError(NAME, f"The rehearsal room does not answer: {type(exc).__name__}.", "Try again.") from exc
+
+
+def _body(client: httpx.Client, method: str, path: str, **words: Any) -> bytes:
+    """What the room answers, up to MAX_ANSWER bytes. Raises httpx.HTTPError for an answer that is no 200."""
+    with client.stream(method, path, **words) as answer:
+        answer.raise_for_status()
+        body = b""
+        for chunk in answer.iter_bytes(MAX_ANSWER):
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                raise httpx.DecodingError("too much")
+    return body
 
 
 def _pack(archive: Path, place: Path, described: Mapping[str, Any]) -> None:

@@ -20,6 +20,8 @@ from harness.scenario import Scenario
 
 HOSTS = ("proctor", "localhost", "127.0.0.1")
 STOP_SECONDS = 5
+PROBLEM_SECONDS = 10.0
+"""How long it is told over HTTP why an attempt cannot begin, before the process ends: whoever starts it polls."""
 
 
 def main() -> None:
@@ -28,7 +30,7 @@ def main() -> None:
     try:
         proctor = Proctor(
             Places(told.sealed, told.workspace, told.registry, told.clock, told.state),
-            _scenario(told.sealed, told.scenarios),
+            _scenario(told.sealed, [path for path in told.scenarios if path.is_dir()]),
             Room(told.room) if told.room else None,
         )
     except ExamError as exc:
@@ -68,11 +70,10 @@ def _lead(proctor: Proctor, desk: Desk, server: uvicorn.Server, stop: threading.
         proctor.begin()
     except ExamError as exc:
         desk.problem = f"{exc} {exc.next_step}"
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever it is, who starts the attempt must learn of it
         desk.problem = f"The attempt could not begin: {type(exc).__name__}: {exc}"
-        server.should_exit = True
-        raise
     if desk.problem:
+        stop.wait(PROBLEM_SECONDS)
         server.should_exit = True
         return
     proctor.watch(stop)
@@ -94,7 +95,7 @@ def arguments() -> argparse.Namespace:
     ):
         parser.add_argument(f"--{name}", type=Path, default=Path(default))
     parser.add_argument("--room", default="", help="the rehearsal room's address")
-    parser.add_argument("--scenarios", type=Path, action="append", default=[], help="a folder with further scenarios")
+    parser.add_argument("--scenarios", type=Path, action="append", default=[Path(inside.SCENARIOS)])
     parser.add_argument("--hosts", action="append", help="a host name that it answers to; repeatable")
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=inside.PROCTOR_PORT)

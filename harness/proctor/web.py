@@ -124,8 +124,9 @@ class Desk:
         try:
             _ = self._proctor.attempt
         except AttemptError as exc:
-            return JSONResponse({"ready": False, "sentence": self.problem or str(exc)}, 503)
-        return JSONResponse({"ready": True, "sentence": "The attempt has begun."})
+            told = {"ready": False, "failed": bool(self.problem), "sentence": self.problem or str(exc)}
+            return JSONResponse(told, 503)
+        return JSONResponse({"ready": True, "failed": False, "sentence": "The attempt has begun."})
 
     async def brief(self, request: Request) -> Response:
         """The brief, as Markdown."""

@@ -2,7 +2,8 @@
 
 POST /boot with a tar archive of `stack.json` (what runs: see `Stay`), `workspace/` and `registry/` answers, once all is
 ready or will not be, {"boots", "seconds", "sentence"}. POST /end, or STAY_SECONDS after a boot, ends this process and
-with it the container: nothing of a rehearsal is there in the next. One boot for each life. GET /health answers 200.
+with it the container: nothing of a rehearsal is there in the next. One boot for each life. GET /health says whether
+the room is free, where its folders lie, and on which host its services are to listen.
 """
 
 from __future__ import annotations
@@ -133,11 +134,13 @@ class Door(BaseHTTPRequestHandler):
 
     timeout = RECEIVE_SECONDS
     rooms: Rooms
+    listen: str
     taken = threading.Lock()
 
     def do_GET(self) -> None:
         """Up."""
-        self._answer(200, {"free": not self.taken.locked()})
+        places_here = {"workspace": str(self.rooms.workspace), "registry": str(self.rooms.registry)}
+        self._answer(200, {"free": not self.taken.locked(), **places_here, "host": self.listen})
 
     def do_POST(self) -> None:
         """Boot or end."""
@@ -194,6 +197,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT)
     told = parser.parse_args()
     Door.rooms = Rooms(told.workspace.absolute(), told.registry.absolute(), told.run.absolute())
+    Door.listen = told.host
     Door.rooms.run.mkdir(parents=True, exist_ok=True)
     server = ThreadingHTTPServer((told.host, told.port), Door)
     server.daemon_threads = True
