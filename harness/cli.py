@@ -206,9 +206,7 @@ def logs(
 ) -> None:
     """Show a service's log."""
     here = session()
-    path = here.stack(here.attempt(name)).log_file(service)
-    words = ["tail", "-n", str(lines), *(["-F"] if follow else []), str(path)]
-    subprocess.run(words, check=False)
+    subprocess.run(here.stack(here.attempt(name)).log_command(service, lines, follow), check=False)
 
 
 @command("exam restart serving")
