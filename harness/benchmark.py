@@ -181,7 +181,7 @@ def _grading(session: Session, scenario: Scenario, variant: Variant, say: Callab
     say("a grade of the healthy tree")
     row = Row(name="healthy", kind="healthy", seed=variant.seed)
     job = proof.job_of(row, scenario, variant, session.layouts, session.home / "bench" / "row")
-    record = grading.grade(job, session.layouts, runtime_named("process"), lambda what, done, of: None)
+    record = grading.grade(job, session.layouts, runtime_named("process", session.home), lambda what, done, of: None)
     share = idle_share(record.activities, record.seconds)
     shutil.rmtree(session.home / "bench", ignore_errors=True)
     yield Figure(

@@ -133,14 +133,14 @@ def start(
     here = session(scenarios_)
     drawn = seed if seed is not None else random.SystemRandom().randrange(1, 2**31)
     attempt, stack = here.start(scenario, drawn, name=name, runtime=runtime, ports=_ports(port))
-    lines = [line for line in stack.status() if line.url]
+    urls = {line.name: line.url for line in stack.status() if line.url} | here.pages(attempt)
     if json:
         shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario"})
         workspace = str(here.workspace(attempt))
-        console.show_json({**shown, "workspace": workspace, "urls": {line.name: line.url for line in lines}})
+        console.show_json({**shown, "workspace": workspace, "urls": urls})
         return
     console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
-    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *([line.name, line.url] for line in lines)])
+    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *map(list, urls.items())])
     console.out.print(
         "\nNext: `exam brief` says what is asked; `exam status`, `exam logs serving -f` and `exam restart serving`\n"
         "work from any terminal; `exam check` runs the public checks; `exam submit` ends the attempt."
@@ -179,7 +179,7 @@ def status(
 ) -> None:
     """Show the services of the attempt, where the time stands, and where the workspace lies."""
     here = session()
-    attempt = here.attempt(name)
+    attempt = here.asked(here.attempt(name))
     if env:
         for variable, value in here.stack(attempt).variables().items():
             console.out.print(f"export {variable}={shlex.quote(value)}", markup=False)
@@ -272,11 +272,12 @@ def submit(
         raise AttemptError(
             f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
         )
-    changed = here.changed(attempt)
-    if not json:
+    frozen = here.asked(attempt).submitted
+    if not json and not frozen:
+        changed = here.changed(attempt)
         console.table(["change", "file"], [[change.how, console.foreign(change.path)] for change in changed])
-        console.out.print(_missing_papers(here.workspace(attempt)), markup=False)
-    if not yes and not typer.confirm("Hand this in?"):
+        console.out.print(_papers(here.missing_papers(attempt)), markup=False)
+    if not yes and not frozen and not typer.confirm("Hand this in?"):
         console.out.print("Nothing was handed in.")
         return
     submission = here.submit(attempt, at_deadline=at_deadline)
@@ -470,7 +471,7 @@ def _prove(here: Session, found: scenarios.Scenario, rows: list[proof.Row], fres
         def step(row: proof.Row, what: str, done: int, of: int) -> None:
             progress(f"[{len(cells) + 1}/{len(rows)}] {row.id}: {what}", done, of)
 
-        for cell in proof.prove(rows, found, here.layouts, runtime_named("process"), folder, step, fresh):
+        for cell in proof.prove(rows, found, here.layouts, runtime_named("process", here.home), folder, step, fresh):
             cells.append(cell)
             mark = console.MARKS[cell.good]
             detail = "; ".join(cell.differs)
@@ -524,8 +525,7 @@ def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:
     console.out.print("\nThese are the public checks. Hidden ones remain, and only they decide.")
 
 
-def _missing_papers(workspace: Path) -> str:
-    missing = [name for name in ("diagnosis.toml", "INCIDENT.md") if not (workspace / name).is_file()]
+def _papers(missing: list[str]) -> str:
     return f"Missing: {', '.join(missing)}." if missing else "diagnosis.toml and INCIDENT.md are there."
 
 
