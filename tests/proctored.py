@@ -61,6 +61,11 @@ class Led:
 
     def up(self, *, room: bool = False) -> None:
         """Start the proctor and wait until the attempt has begun."""
+        self.start(room=room)
+        until(lambda: self.health().get("ready"), 60.0, 0.1)
+
+    def start(self, *, room: bool = False) -> None:
+        """Start the proctor."""
         words = [sys.executable, "-m", "harness.proctor", "--host", "127.0.0.1", "--port", str(self.port)]
         words += ["--scenarios", str(self.root), "--clock", str(self.home / "clock"), "--state", str(self.state)]
         for name in ("sealed", "workspace", "registry"):
@@ -69,15 +74,16 @@ class Led:
             place = f"http://127.0.0.2:{self.room_port}"  # services there have the ports of the live ones
             words += ["--room", place]
         self.proctor = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-        until(self._ready, 60.0, 0.1)
 
-    def _ready(self) -> bool:
+    def health(self) -> dict[str, Any]:
+        """What /health says; empty until the proctor listens."""
         assert self.proctor is not None
         assert self.proctor.poll() is None, self.proctor.communicate()[1]
         try:
-            return self.get("/health").status_code == 200
+            found: dict[str, Any] = self.get("/health").json()
         except httpx.HTTPError:
-            return False
+            return {}
+        return found
 
     def kill(self) -> None:
         """End the proctor as a crash would."""

@@ -20,12 +20,10 @@ from harness.scenario import Scenario
 
 HOSTS = ("proctor", "localhost", "127.0.0.1")
 STOP_SECONDS = 5
-PROBLEM_SECONDS = 10.0
-"""How long it is told over HTTP why an attempt cannot begin, before the process ends: whoever starts it polls."""
 
 
 def main() -> None:
-    """Serve until terminated. Exit code 1 and a sentence when the attempt cannot begin."""
+    """Serve until terminated; an attempt that cannot begin is said at /health and on the error stream."""
     told = arguments()
     try:
         proctor = Proctor(
@@ -35,11 +33,14 @@ def main() -> None:
         )
     except ExamError as exc:
         sys.exit(f"error: {exc} {exc.next_step}")
-    sys.exit(run(proctor, told.host, told.port, told.hosts or list(HOSTS)))
+    run(proctor, told.host, told.port, told.hosts or list(HOSTS))
 
 
-def run(proctor: Proctor, host: str, port: int, hosts: list[str]) -> str | int:
-    """Serve one attempt; returns 0, or the sentence that says why it could not begin."""
+def run(proctor: Proctor, host: str, port: int, hosts: list[str]) -> None:
+    """Serve one attempt until terminated.
+
+    Where it could not begin, the process stays and says why at /health: an engine would start it anew for ever.
+    """
     desk = Desk(proctor)
     config = uvicorn.Config(
         app(desk, hosts),
@@ -58,14 +59,13 @@ def run(proctor: Proctor, host: str, port: int, hosts: list[str]) -> str | int:
     )
     server = uvicorn.Server(config)
     stop = threading.Event()
-    watcher = threading.Thread(target=_lead, args=(proctor, desk, server, stop), name="deadline", daemon=True)
+    watcher = threading.Thread(target=_lead, args=(proctor, desk, stop), name="deadline", daemon=True)
     watcher.start()
     server.run()
     stop.set()
-    return f"error: {desk.problem}" if desk.problem else 0
 
 
-def _lead(proctor: Proctor, desk: Desk, server: uvicorn.Server, stop: threading.Event) -> None:
+def _lead(proctor: Proctor, desk: Desk, stop: threading.Event) -> None:
     try:
         proctor.begin()
     except ExamError as exc:
@@ -73,8 +73,7 @@ def _lead(proctor: Proctor, desk: Desk, server: uvicorn.Server, stop: threading.
     except Exception as exc:  # noqa: BLE001 - whatever it is, who starts the attempt must learn of it
         desk.problem = f"The attempt could not begin: {type(exc).__name__}: {exc}"
     if desk.problem:
-        stop.wait(PROBLEM_SECONDS)
-        server.should_exit = True
+        sys.stderr.write(f"error: {desk.problem}\n")
         return
     proctor.watch(stop)
 

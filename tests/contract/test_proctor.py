@@ -301,8 +301,9 @@ def test_a_rehearsal_without_a_room_says_so(attempt: Led) -> None:
 def test_an_attempt_whose_fault_is_not_in_place_does_not_begin(tiny_root: Path, tmp_path: Path) -> None:
     with led(tiny_root, tmp_path) as here:
         (here.workspace / "word.txt").write_text("healthy")
-        with pytest.raises(AssertionError, match="not in place"):
-            here.up()
-        assert here.proctor is not None
-        assert here.proctor.returncode == 1
+        here.start()
+        said = until(lambda: here.health() if here.health().get("failed") else None, 60.0)
+        assert said["ready"] is False
+        assert "not in place" in said["sentence"]
+        assert here.post("/submit").status_code == 409
         assert not (here.state / "attempt.json").exists()

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from harness.client.supervisor import Refused, Supervisor
 from harness.runtime.inside import places
@@ -53,6 +53,14 @@ class Rooms:
     workspace: Path
     registry: Path
     run: Path
+
+    def place(self, name: str) -> Path:
+        """Where a member of the archive belongs. Raises ValueError for a name that leads elsewhere."""
+        top, _, inner = name.partition("/")
+        root = {"workspace": self.workspace, "registry": self.registry}.get(top)
+        if root is None or not inner or ".." in inner.split("/"):
+            raise ValueError(f"{name[:80]!r} belongs nowhere")
+        return root / inner
 
 
 class Stay:
@@ -120,13 +128,19 @@ def lay_out(archive: Path, rooms: Rooms) -> dict[str, Any]:
     described: dict[str, Any] = {}
     with tarfile.open(archive) as tar:
         for member in tar:
-            top, _, inner = member.name.partition("/")
-            if member.name == "stack.json":
-                described = json.load(tar.extractfile(member) or sys.stdin)
-            elif inner and top in ("workspace", "registry"):
-                member.name = inner
-                tar.extract(member, getattr(rooms, top), filter="data")
+            file = tar.extractfile(member) if member.isreg() else None
+            if file is not None and member.name == "stack.json":
+                described = json.load(file)
+            elif file is not None:
+                _write(file, rooms.place(member.name), 0o755 if member.mode & 0o100 else 0o644)
     return described
+
+
+def _write(file: IO[bytes], target: Path, mode: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as written:
+        shutil.copyfileobj(file, written)
+    target.chmod(mode)
 
 
 class Door(BaseHTTPRequestHandler):
@@ -158,13 +172,16 @@ class Door(BaseHTTPRequestHandler):
         left = int(self.headers.get("Content-Length", "0"))
         if not 0 < left <= MAX_BYTES:
             return {"boots": False, "seconds": 0, "sentence": f"The state has {left} bytes, too many or none."}
-        with tempfile.NamedTemporaryFile(dir=self.rooms.run) as file:
-            while left > 0 and (chunk := self.rfile.read(min(2**20, left))):
-                file.write(chunk)
-                left -= len(chunk)
-            file.flush()
-            described = lay_out(Path(file.name), self.rooms)
-        return Stay(self.rooms, described).boot()
+        try:
+            with tempfile.NamedTemporaryFile() as file:
+                while left > 0 and (chunk := self.rfile.read(min(2**20, left))):
+                    file.write(chunk)
+                    left -= len(chunk)
+                file.flush()
+                described = lay_out(Path(file.name), self.rooms)
+            return Stay(self.rooms, described).boot()
+        except (OSError, ValueError, tarfile.TarError) as exc:
+            return {"boots": False, "seconds": 0, "sentence": f"The state could not be laid out: {exc}."}
 
     def _answer(self, status: int, content: Mapping[str, Any]) -> None:
         body = json.dumps(content).encode()
