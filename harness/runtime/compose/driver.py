@@ -57,7 +57,7 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
             name=f"exam-driver-{uuid.uuid4().hex[:8]}",
             labels={ATTEMPT: plan.attempt or plan.name, STACK: str(plan.folder), HOME: self._home},
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
+            security_opt=["no-new-privileges=true"],
             read_only=True,
             tmpfs={"/tmp": "size=256m,mode=1777"},
             mem_limit="1g",
