@@ -24,6 +24,7 @@ from harness import scenario as scenarios
 from harness.demo import demo as run_demo
 from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
 from harness.model import Finding, RunRecord
+from harness.runtime.base import Runtime
 from harness.runtime.process import MARK
 from harness.session import Session, default_home, runtime_named
 
@@ -333,6 +334,7 @@ def prove(
     write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md.")] = False,
     fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
     dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
+    runtime: Annotated[str, typer.Option(help="How the stacks run.")] = "process",
     seeds: Annotated[int | None, typer.Option(min=1, help="Lay out so many variants instead; starts no stack.")] = None,
     scenarios_: Roots = None,
     json: AsJson = False,
@@ -357,15 +359,18 @@ def prove(
     if dry:
         console.table(["row", "fault", "seed"], [[one.name, one.fault, str(one.seed)] for one in rows])
         return
-    cells = _prove(here, found, rows, fresh)
+    runner = runtime_named(runtime, here.home)
+    known_as = scenario if runtime == "process" else f"{scenario}-{runtime}"
+    folder = here.home / "proof" / known_as
+    cells = _prove(here, found, rows, runner, folder, fresh)
     if json:
         console.show_json([cell.model_dump(mode="json") for cell in cells])
     if write:
-        path = Path("docs/proof") / f"{scenario}.md"
+        path = Path("docs/proof") / f"{known_as}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
-        ledger = proof.Ledger(here.home / "proof" / scenario / "ledger", found)
+        ledger = proof.Ledger(folder / "ledger", found, runtime)
         known = [cell for one in plan.rows if (cell := ledger.get(one)) is not None]
-        path.write_text(proof.markdown(found, plan, known), encoding="utf-8")
+        path.write_text(proof.markdown(found, plan, known, runtime), encoding="utf-8")
         console.out.print(f"Written: {path}", markup=False)
     whole = not row and not rotate
     wrong = [cell.row for cell in cells if not cell.good] + (list(plan.uncovered) if whole else [])
@@ -463,15 +468,16 @@ def bench(
         raise ExamError("Some figures are beyond their limits.", "Run again on a quiet machine before you believe it.")
 
 
-def _prove(here: Session, found: scenarios.Scenario, rows: list[proof.Row], fresh: bool) -> list[proof.Cell]:
+def _prove(
+    here: Session, found: scenarios.Scenario, rows: list[proof.Row], runner: Runtime, folder: Path, fresh: bool
+) -> list[proof.Cell]:
     cells: list[proof.Cell] = []
-    folder = here.home / "proof" / found.spec.id
     with console.grading_bar(found.spec.id) as progress:
 
         def step(row: proof.Row, what: str, done: int, of: int) -> None:
             progress(f"[{len(cells) + 1}/{len(rows)}] {row.id}: {what}", done, of)
 
-        for cell in proof.prove(rows, found, here.layouts, runtime_named("process", here.home), folder, step, fresh):
+        for cell in proof.prove(rows, found, here.layouts, runner, folder, step, fresh):
             cells.append(cell)
             mark = console.MARKS[cell.good]
             detail = "; ".join(cell.differs)

@@ -18,8 +18,16 @@ from harness.runtime.base import Runtime
 from harness.scenario import Scenario
 from harness.workspace import digests, file_digest, tree_digest
 
-NOT_GRADING = ("cli.py", "console.py", "demo.py", "benchmark.py", "session.py", "authoring", "report", "proof")
+NOT_GRADING = (
+    *("cli.py", "console.py", "demo.py", "benchmark.py", "session.py", "authoring", "report", "proof"),
+    *("attempt.py", "by_hand.py", "client", "led.py", "proctor"),
+)
 """Parts of the harness that cannot change what a row gets."""
+
+OF_RUNTIME = {"process": ("runtime/process.py",), "compose": ("runtime/compose/", "runtime/inside/")}
+"""Parts that can only where that runtime runs the stacks."""
+
+IMAGES = ("Dockerfile", "compose.yaml")
 
 MEASURED_AT_MOST = 2
 """A row in which some check was too noisy to say anything is measured once more, and that stands."""
@@ -35,14 +43,16 @@ class Ledger:
     not pages, not the command line, not other rows' folders.
     """
 
-    def __init__(self, folder: Path, scenario: Scenario) -> None:
+    def __init__(self, folder: Path, scenario: Scenario, runtime: str) -> None:
         self._folder = folder
         self._common = [metadata.version(name) for name in grading.PACKAGES]
         root = Path(harness.__file__).parent
+        if runtime == "compose":
+            self._common += [f"{name} {file_digest(root.parent / name)}" for name in IMAGES]
         self._common += [
             f"{path.relative_to(root)} {file_digest(path)}"
             for path in sorted(root.rglob("*.py"))
-            if _grades(path, root)
+            if _grades(path.relative_to(root), runtime)
         ]
         self._common += [
             f"{path} {digest}"
@@ -78,7 +88,7 @@ def prove(
     fresh: bool = False,
 ) -> Iterator[Cell]:
     """Run the rows one after the other, yielding each cell; rows that were run before are not run again."""
-    ledger = Ledger(folder / "ledger", scenario)
+    ledger = Ledger(folder / "ledger", scenario, runtime.name)
     for row in rows:
         cell = None if fresh else ledger.get(row)
         for _ in range(MEASURED_AT_MOST):
@@ -90,6 +100,8 @@ def prove(
         yield cell
 
 
-def _grades(path: Path, root: Path) -> bool:
-    relative = path.relative_to(root)
-    return relative.as_posix() in GRADING or relative.parts[0] not in NOT_GRADING
+def _grades(relative: Path, runtime: str) -> bool:
+    name = relative.as_posix()
+    if any(name.startswith(part) for other, parts in OF_RUNTIME.items() if other != runtime for part in parts):
+        return False
+    return name in GRADING or relative.parts[0] not in NOT_GRADING

@@ -130,14 +130,14 @@ def test_what_a_shortcut_submits_has_its_one_fault_and_its_wrong_repair(tiny: Sc
 def test_a_stopped_proof_resumes_and_a_changed_scenario_starts_again(tiny: Scenario, tmp_path: Path) -> None:
     row = rows(tiny, "healthy")[0]
     cell = Cell(row=row.id, kind="healthy", good=True, low=100, high=100, failed=())
-    Ledger(tmp_path / "ledger", tiny).put(row, cell)
-    assert Ledger(tmp_path / "ledger", tiny).get(row) == cell
+    Ledger(tmp_path / "ledger", tiny, "process").put(row, cell)
+    assert Ledger(tmp_path / "ledger", tiny, "process").get(row) == cell
     folder = tmp_path / "tiny"
     shutil.copytree(tiny.folder, folder)
     (folder / "BRIEF.md").write_text("Say it well.", encoding="utf-8")
-    assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) == cell
+    assert Ledger(tmp_path / "ledger", scenarios.load(folder), "process").get(row) == cell
     (folder / "workspace" / "word.txt").write_text("well", encoding="utf-8")
-    assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) is None
+    assert Ledger(tmp_path / "ledger", scenarios.load(folder), "process").get(row) is None
 
 
 def test_the_true_diagnosis_names_every_drawn_fault(tiny: Scenario, tmp_path: Path) -> None:
