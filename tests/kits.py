@@ -69,7 +69,7 @@ class ComposeKit:
 
     def inside(self, stack: RunningStack, command: str) -> str:
         box = next(each for each in containers({STACK: str(_plan(stack).folder)}) if "-box-" in str(each.name))
-        _, output = box.exec_run(["/bin/sh", "-c", command])
+        _, output = box.exec_run(["/bin/sh", "-c", command], user="1000")
         return str(output.decode())
 
     def processes(self, stack: RunningStack) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -83,7 +83,7 @@ def services_of(plan: StackPlan) -> list[str]:
     specs = [spec for spec in plan.services if spec.graded or not plan.graded]
     homes = {container_of(spec) for spec in specs}
     leading = LEADING if plan.sealed is not None else ()
-    return [name for name in ("registry", "traffic") if name in homes] + ["box", "keeper", "door", *leading, "warden"]
+    return [name for name in ("registry", "traffic") if name in homes] + ["box", "keeper", "door", *leading]
 
 
 def project_of(folder: Path, name: str) -> str:
@@ -167,8 +167,8 @@ def _fixed(plan: StackPlan) -> dict[int, int]:
     return found
 
 
-def _start(stack: ComposeStack, services: Iterable[str]) -> None:
-    """Start the containers, those beside each other at once; the warden joins the box's processes and comes last."""
+def _start(stack: ComposeStack, services: Sequence[str]) -> None:
+    """Start the containers, all at once."""
 
     def start(name: str) -> None:
         try:
@@ -180,10 +180,8 @@ def _start(stack: ComposeStack, services: Iterable[str]) -> None:
                 "End what listens on the port, or start without --port." if "port" in said else "",
             ) from exc
 
-    first = [name for name in services if name != "warden"]
-    with ThreadPoolExecutor(max_workers=len(first)) as pool:
-        list(pool.map(start, first))
-    start("warden")
+    with ThreadPoolExecutor(max_workers=len(services)) as pool:
+        list(pool.map(start, services))
 
 
 def _below(name: str, folder: Path) -> dict[str, bytes]:

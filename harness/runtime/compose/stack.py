@@ -30,6 +30,7 @@ JOB_GRACE_SECONDS = 30.0
 """What starting and ending a job in a container may take beyond its deadline, on a machine under load."""
 
 JOB_BYTES = 2**20
+CANDIDATE = str(places.UIDS["workspace"])
 LOOK_EARLY_S = 3.0
 """How often a boot looks whether a service has given up: it costs a process in the container."""
 
@@ -65,7 +66,7 @@ class ComposeStack:
         if job not in {spec.name for spec in self.plan.jobs}:
             raise UsageError(f"There is no job {job!r}; there are: {', '.join(spec.name for spec in self.plan.jobs)}.")
         words = [job, f"{deadline_s:.3f}", *args]
-        command = ["docker", "exec", self.container("box").name, "python", "-m", "harness.runtime.inside.job", *words]
+        command = [*self._exec("box"), "python", "-m", "harness.runtime.inside.job", *words]
         began = time.monotonic()
         try:
             done = subprocess.run(
@@ -97,10 +98,10 @@ class ComposeStack:
 
     def logs(self, service: str, lines: int = 200) -> str:
         """See `Stack.logs`."""
-        spec = self._spec(service)
+        home = description.container_of(self._spec(service))
         words = ["tail", "-c", str(400 * lines), f"{places.LOGS}/{service}.log"]
         try:
-            _, (out, _) = self.container(description.container_of(spec)).exec_run(words, demux=True)
+            _, (out, _) = self.container(home).exec_run(words, demux=True, user=_user(home))
         except Failures:
             return ""
         return "\n".join((out or b"").decode("utf-8", "replace").splitlines()[-lines:])
@@ -139,9 +140,8 @@ class ComposeStack:
 
     def log_command(self, service: str, lines: int, follow: bool) -> list[str]:
         """See `RunningStack.log_command`."""
-        home = self.container(description.container_of(self._spec(service))).name
-        more = ["-F"] if follow else []
-        return ["docker", "exec", home, "tail", "-n", str(lines), *more, f"{places.LOGS}/{service}.log"]
+        words = self._exec(description.container_of(self._spec(service)))
+        return [*words, "tail", "-n", str(lines), *(["-F"] if follow else []), f"{places.LOGS}/{service}.log"]
 
     # --- what only this runtime has -----------------------------------------------------------------------------------
 
@@ -211,6 +211,11 @@ class ComposeStack:
     def _containers(self) -> list[Container]:
         return containers({STACK: str(self.plan.folder)})
 
+    def _exec(self, home: str) -> list[str]:
+        """The words that run a command in a container, as who works there."""
+        user = _user(home)
+        return ["docker", "exec", *(["-u", user] if user else []), str(self.container(home).name)]
+
     def _spec(self, service: str) -> ServiceSpec:
         if service not in self._services:
             raise UsageError(f"There is no service {service!r}; there are: {', '.join(self._services)}.")
@@ -231,7 +236,7 @@ class ComposeStack:
         """Ask the supervisor of a container. Raises StackError when it refuses, or is not there."""
         command = ["python", "-m", "harness.runtime.inside.control", *words]
         try:
-            code, (out, err) = self.container(home).exec_run(command, demux=True)
+            code, (out, err) = self.container(home).exec_run(command, demux=True, user=_user(home))
             if code == 0:
                 found: list[dict[str, Any]] = json.loads(out)
                 return found
@@ -258,6 +263,11 @@ class ComposeStack:
             state = "starting"
         detail = str(found["description"] if state == "running" else found["spawnerr"] or found["description"])
         return ServiceStatus(name=spec.name, state=state, url=url, pid=int(found["pid"]) or None, detail=detail)
+
+
+def _user(home: str) -> str:
+    """Who works in a container: in the box the candidate, though its first process is another user's."""
+    return CANDIDATE if home == "box" else ""
 
 
 def answers(url: str) -> bool:

@@ -13,6 +13,8 @@ POLL_S = 0.5
 
 def answers(url: str) -> bool:
     """Whether an address answers 200 within two seconds."""
+    if not url.startswith("http://"):
+        return False
     with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=2.0) as answer:
         return bool(answer.status == 200)
     return False
