@@ -189,13 +189,15 @@ def status(
     if json:
         shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
         services = [line.model_dump(mode="json") for line in lines]
-        console.show_json({**shown, "workspace": str(here.workspace(attempt)), "services": services})
+        console.show_json(
+            {**shown, "workspace": str(here.workspace(attempt)), "services": services, "pages": here.pages(attempt)}
+        )
         return
     ended = "submitted" if attempt.submitted else f"ends at {attempt.deadline}"
     console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {here.workspace(attempt)}\n")
-    console.table(
-        ["service", "state", "address", ""], [[line.name, line.state, line.url, line.detail] for line in lines]
-    )
+    rows = [[line.name, line.state, line.url, line.detail] for line in lines]
+    rows += [[page, "", url, ""] for page, url in here.pages(attempt).items()]
+    console.table(["service", "state", "address", ""], rows)
 
 
 @command("exam logs serving -f")

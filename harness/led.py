@@ -28,6 +28,9 @@ class LedStack(Protocol):
     def published(self, port: int) -> str:
         """The base address here of a port that the stack publishes. Raises EnvironmentFault when it does not."""
 
+    def pages(self) -> dict[str, str]:
+        """Name -> address of what there is for a browser."""
+
     def collect(self, service: str, source: str, target: Path) -> None:
         """Copy the regular files of a folder in a container to an empty folder here."""
 
@@ -37,6 +40,10 @@ class Led:
 
     def __init__(self, stack: LedStack) -> None:
         self._stack = stack
+
+    def pages(self) -> dict[str, str]:
+        """Name -> address of what there is for people besides services."""
+        return {"proctor": self.url, **self._stack.pages()}
 
     @property
     def url(self) -> str:

@@ -229,7 +229,7 @@ class Session:
     def pages(self, attempt: Attempt) -> dict[str, str]:
         """Name -> address of what an attempt has for people besides its services."""
         led = self._led(attempt)
-        return {} if led is None else {"proctor": led.url}
+        return {} if led is None else led.pages()
 
     def asked(self, attempt: Attempt) -> Attempt:
         """The attempt as it stands: whether a proctor has frozen it, at the deadline or from the box, only it knows."""

@@ -175,6 +175,12 @@ class ComposeStack:
             raise AttemptError(f"The stack has no container {service!r}.", "Run `exam down`, then `exam start` again.")
         return self._found[service]
 
+    def pages(self) -> dict[str, str]:
+        """What a live attempt has for a browser: JupyterLab with its token, as the box has it in its environment."""
+        told = dict(word.split("=", 1) for word in self.container("box").attrs["Config"]["Env"] if "=" in word)
+        token = told.get("EXAM_JUPYTER_TOKEN", "")
+        return {"jupyter": f"{self.published(places.JUPYTER_PORT)}/lab?token={token}"} if token else {}
+
     def collect(self, service: str, source: str, target: Path) -> None:
         """Copy the regular files of a folder in a container to an empty folder here."""
         take(self.container(service), source, target)
