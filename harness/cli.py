@@ -35,6 +35,9 @@ app = typer.Typer(
     help="A practical exam in production readiness for machine-learning engineers.",
 )
 
+NOT_NEEDED = ("git", "containers", "left over")
+"""What `exam doctor` looks at and a practice on this machine can do without."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Name = Annotated[str, typer.Option("--name", "-n", help="Which attempt, where there are several.")]
@@ -91,9 +94,19 @@ def list_(scenarios_: Roots = None, json: AsJson = False) -> None:
 
 
 @command("exam doctor")
-def doctor(json: AsJson = False) -> None:
-    """Say whether this machine can hold an exam, and what is left over from earlier ones."""
+def doctor(
+    clean: Annotated[bool, typer.Option("--clean", help="Remove what no attempt of this home belongs to.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Say whether this machine can hold an exam, and what is left over from earlier ones.
+
+    With `--clean`, containers, networks and volumes of stacks that neither an attempt nor a grading under way has are
+    removed; those of other homes and other projects stay.
+    """
     here = session()
+    if clean:
+        for folder in here.clean():
+            console.out.print(f"removed: {folder}", markup=False)
     memory = psutil.virtual_memory()
     facts: list[tuple[str, bool, str]] = [
         ("python", sys.version_info >= (3, 11), platform.python_version()),
@@ -109,14 +122,16 @@ def doctor(json: AsJson = False) -> None:
             shutil.which("git") is not None,
             shutil.which("git") or "missing: workspaces come without a repository",
         ),
+        ("containers", here.engine_problem() is None, here.engine_problem() or "a Docker engine with Compose"),
         ("attempts", True, ", ".join(here.names()) or "none"),
+        ("left over", not here.left_over(), ", ".join(here.left_over()) or "nothing"),
         ("processes", True, f"{sum(1 for _ in _stack_processes())} of stacks"),
     ]
     if json:
         console.show_json([{"what": what, "ok": ok, "detail": detail} for what, ok, detail in facts])
     else:
         console.table(["", "", ""], [[what, console.MARKS[ok], detail] for what, ok, detail in facts])
-    if not all(ok for what, ok, _ in facts if what != "git"):
+    if not all(ok for what, ok, _ in facts if what not in NOT_NEEDED):
         raise EnvironmentFault("This machine is not fit for an exam.", "Mend what is marked `no`.")
 
 

@@ -477,6 +477,28 @@ class Session:
         shutil.rmtree(self.home / "submissions" / name, ignore_errors=True)
         (self.home / "journals" / f"{name}.jsonl").unlink(missing_ok=True)
 
+    def engine_problem(self) -> str | None:
+        """Why no stack can run in containers here; None where it can."""
+        from harness.runtime.compose import engine_problem  # as `_compose`
+
+        return engine_problem()
+
+    def left_over(self) -> list[str]:
+        """Folders of stacks in containers that no attempt and no grading of this home has any more."""
+        from harness.runtime.compose import left_over  # as `_compose`
+
+        if self.engine_problem() is not None:
+            return []
+        live = {str(self._folder(attempt) / "run") for attempt in self.attempts()}
+        return [folder for folder in left_over(str(self.home)) if folder not in live]
+
+    def clean(self) -> list[str]:
+        """Remove what `left_over` names; returns it."""
+        found = self.left_over()
+        for folder in found:
+            runtime_named("compose", self.home).down(Path(folder))
+        return found
+
     def names(self) -> list[str]:
         """Every attempt that has left something behind, also one whose start was interrupted."""
         return sorted(path.name for path in (self.home / "attempts").glob("*") if path.is_dir())

@@ -295,7 +295,7 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
     assert httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"] == started, "the clock went on"
 
 
-def test_what_a_killed_start_left_is_found_by_its_home_and_removed(session: Session, pack: Path) -> None:
+def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, session: Session, pack: Path) -> None:
     code = (
         "from pathlib import Path; from harness.session import Session\n"
         f"Session(Path({str(session.home)!r}), [Path({str(pack)!r})]).start('tiny', 3, name='lost', runtime='compose')"
@@ -308,8 +308,12 @@ def test_what_a_killed_start_left_is_found_by_its_home_and_removed(session: Sess
         process.kill()
         process.wait()
     assert containers({HOME: str(session.home), STACK: str(folder)})
-    session.down("lost")
+    assert session.left_over() == [str(folder)], "not what the live attempts have"
+    assert Session(session.home.parent / "another").left_over() == [], "nor what belongs to another home"
+    assert session.clean() == [str(folder)]
     label = {"label": f"{STACK}={folder}"}
-    until(lambda: not containers({STACK: str(folder)}), 10.0)
+    assert not containers({STACK: str(folder)})
     assert not client().networks.list(filters=label)
     assert not client().volumes.list(filters=label)
+    assert eve.answers()
+    session.down("lost")

@@ -14,7 +14,7 @@ from docker.models.containers import Container
 
 from harness.errors import EnvironmentFault
 from harness.model import SendLoad
-from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, Failures, client, tag
+from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, STARTER, Failures, client, starter, tag
 from harness.runtime.compose.stack import ComposeStack
 
 DRIVE = (
@@ -55,7 +55,7 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
         self._container = client().containers.create(
             f"exam-driver:{tag()}",
             name=f"exam-driver-{uuid.uuid4().hex[:8]}",
-            labels={ATTEMPT: plan.attempt or plan.name, STACK: str(plan.folder), HOME: self._home},
+            labels={ATTEMPT: plan.attempt or plan.name, STACK: str(plan.folder), HOME: self._home, STARTER: starter()},
             cap_drop=["ALL"],
             security_opt=["no-new-privileges=true"],
             read_only=True,

@@ -6,6 +6,7 @@ Compose describes and creates (`docker compose`, the only tool that reads compos
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import psutil
 import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
@@ -23,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[3]
 """Where compose.yaml and the Dockerfile lie."""
 
 PREFIX = "exam."
-ATTEMPT, STACK, HOME = f"{PREFIX}attempt", f"{PREFIX}stack", f"{PREFIX}home"
-"""Labels of everything that belongs to a stack: its attempt, its folder, and the home folder of both."""
+ATTEMPT, STACK, HOME, STARTER = f"{PREFIX}attempt", f"{PREFIX}stack", f"{PREFIX}home", f"{PREFIX}starter"
+"""Labels of everything that belongs to a stack: its attempt, its folder, the home folder of both, who started it."""
 
 SERVICE_LABEL = "com.docker.compose.service"
 IMAGES = ("tools", "registry", "box", "private", "driver")
@@ -93,6 +95,22 @@ def _run(words: Sequence[str], variables: Mapping[str, str]) -> None:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()[-400:]
         raise EnvironmentFault(f"`docker compose {words[-1]}` failed: {said}", "`exam doctor` looks at the engine.")
+
+
+def starter() -> str:
+    """This process, told from any other on any machine."""
+    return f"{socket.gethostname()}/{os.getpid()}/{psutil.Process().create_time():.2f}"
+
+
+def runs(label: str) -> bool:
+    """Whether a starter may still be at work: on another machine nobody here can tell."""
+    host, pid, created = [*label.split("/"), "", ""][:3]
+    if host != socket.gethostname() or not pid.isdigit():
+        return True
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == created
+    except psutil.Error:
+        return False
 
 
 def containers(labels: Mapping[str, str]) -> list[Container]:

@@ -20,7 +20,7 @@ from harness.runtime.base import Progress, RunningStack, StackPlan
 from harness.runtime.compose import engine
 from harness.runtime.compose.description import container_of
 from harness.runtime.compose.driver import DriverContainer
-from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, Failures, client, compose, containers
+from harness.runtime.compose.engine import HOME, STACK, STARTER, Failures, client, compose, containers
 from harness.runtime.compose.stack import ComposeStack
 from harness.runtime.compose.volumes import fill, private_files
 from harness.runtime.inside import places
@@ -149,6 +149,7 @@ def _told(plan: StackPlan, home: str) -> dict[str, str]:
         "EXAM_ATTEMPT": plan.attempt or plan.name,
         "EXAM_STACK": str(plan.folder),
         "EXAM_HOME_LABEL": home,
+        "EXAM_STARTER": engine.starter(),
         "EXAM_JUPYTER": "on" if live else "off",
         "TOKEN": secrets.token_urlsafe(24) if live else "",
         **{PORT_VARIABLES[port]: str(number) for port, number in _fixed(plan).items()},
@@ -189,12 +190,14 @@ def _below(name: str, folder: Path) -> dict[str, bytes]:
     return {f"{name}/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def left_over(home: str) -> dict[str, list[str]]:
-    """Folder of a stack -> names of its containers, of all stacks of a home folder that the engine knows."""
-    found: dict[str, list[str]] = {}
-    for each in containers({HOME: home}):
-        found.setdefault(each.labels.get(STACK, ""), []).append(str(each.name))
-    return found
+def left_over(home: str) -> list[str]:
+    """Folders of the stacks of a home whose starter is gone: a live attempt's go on, and what a crash left does."""
+    label = {"label": f"{HOME}={home}"}
+    found = {each.labels[STACK]: each.labels.get(STARTER, "") for each in containers({HOME: home})}
+    for each in (*client().networks.list(filters=label), *client().volumes.list(filters=label)):
+        labels = each.attrs["Labels"] or {}
+        found.setdefault(labels.get(STACK, ""), labels.get(STARTER, ""))
+    return sorted(folder for folder, starter in found.items() if folder and not engine.runs(starter))
 
 
-__all__ = ["ATTEMPT", "ComposeRuntime", "left_over", "project_of", "remove", "services_of"]
+__all__ = ["ComposeRuntime", "left_over", "project_of", "remove", "services_of"]
