@@ -46,6 +46,7 @@ prove: install  ## the whole proof of a scenario, written to docs/proof/
 
 bench: install  ## start, memory and grading overhead, medians of 5 in one run
 	$(BIN)/exam bench $(SCENARIO)
+	if docker info >/dev/null 2>&1; then $(BIN)/exam bench $(SCENARIO) --runtime compose; fi
 
 lock: install  ## resolve the requirements again (both locks agree; no index is named)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bootstrap.in -o requirements/bootstrap.txt

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,7 +19,7 @@ import psutil
 import typer
 from click.exceptions import Abort
 
-from harness import authoring, benchmark, console, proof, report
+from harness import authoring, benchmark, benchmark_compose, console, proof, report
 from harness import scenario as scenarios
 from harness.demo import demo as run_demo
 from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
@@ -348,6 +348,7 @@ def prove(
     row: Annotated[list[str] | None, typer.Option(help="Only rows whose name begins so; repeatable.")] = None,
     rotate: Annotated[str, typer.Option(help="Only the part that this commit's turn has.")] = "",
     shortcuts: Annotated[int, typer.Option(help="How many shortcuts a turn has.")] = 3,
+    one: Annotated[bool, typer.Option("--one", help="A turn has a single row.")] = False,
     write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md.")] = False,
     fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
     dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
@@ -369,7 +370,7 @@ def prove(
         _prove_seeds(found, seeds, json)
         return
     plan = proof.plan(found)
-    rows = proof.rotating(plan.rows, rotate, shortcuts) if rotate else list(plan.rows)
+    rows = _turn(plan.rows, rotate, shortcuts, one) if rotate else list(plan.rows)
     rows = [one for one in rows if not row or any(one.id.startswith(name) for name in row)]
     if not rows:
         raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
@@ -472,10 +473,14 @@ def demo(
 def bench(
     scenario: ScenarioId = "stale_predictions",
     rounds: Annotated[int, typer.Option(help="How often each thing is measured.")] = 5,
+    runtime: Annotated[str, typer.Option(help="Which runtime is measured.")] = "process",
     json: AsJson = False,
 ) -> None:
     """Measure start, memory and the overhead of grading on this machine, medians in one run."""
-    figures = benchmark.measure(session(), scenario, rounds, console.say)
+    here = session()
+    runtime_named(runtime, here.home)
+    measure = benchmark_compose.measure if runtime == "compose" else benchmark.measure
+    figures = measure(here, scenario, rounds, console.say)
     if json:
         console.show_json([figure.model_dump(mode="json") for figure in figures])
     else:
@@ -483,6 +488,10 @@ def bench(
         console.table(["figure", "measured", "limit", ""], rows)
     if not all(figure.ok for figure in figures):
         raise ExamError("Some figures are beyond their limits.", "Run again on a quiet machine before you believe it.")
+
+
+def _turn(rows: Sequence[proof.Row], commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
+    return proof.rotating_one(rows, commit) if one else proof.rotating(rows, commit, shortcuts)
 
 
 def _prove(

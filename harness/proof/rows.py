@@ -100,6 +100,14 @@ def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
     return chosen + [*wrong[start:], *wrong[:start]][:shortcuts]
 
 
+def rotating_one(rows: Sequence[Row], commit: str) -> list[Row]:
+    """One row that boots stacks, turning with the commit: by kinds, so that shortcuts do not crowd out the rest."""
+    turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
+    kinds = [kind for kind in ("healthy", "untouched", "solution", "shortcut") if any(row.kind == kind for row in rows)]
+    of_kind = [row for row in rows if row.kind == kinds[turn % len(kinds)]]
+    return [of_kind[turn // len(kinds) % len(of_kind)]]
+
+
 def _folders(scenario: Scenario, kind: str) -> list[Path]:
     return sorted(path.parent for path in (scenario.folder / kind).glob("*/apply.py"))
 

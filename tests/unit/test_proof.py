@@ -119,6 +119,13 @@ def test_the_rotation_turns_with_the_commit_and_meets_every_shortcut() -> None:
     assert met >= {row.id for row in plan.rows if row.kind == "shortcut"}
 
 
+def test_a_single_row_turns_through_all_that_boots_a_stack() -> None:
+    rows = proof.plan(scenarios.find("stale_predictions")).rows
+    turns = [proof.rotating_one(rows, f"commit {number}") for number in range(3000)]
+    assert {len(turn) for turn in turns} == {1}
+    assert {turn[0].id for turn in turns} == {row.id for row in rows if row.kind != "symptoms"}
+
+
 def test_what_a_shortcut_submits_has_its_one_fault_and_its_wrong_repair(tiny: Scenario, tmp_path: Path) -> None:
     row = next(row for row in rows(tiny, "shortcut") if row.fault == "word/sick")
     site = site_in(tmp_path / "site")
