@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -317,3 +318,24 @@ def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, se
     assert not client().volumes.list(filters=label)
     assert eve.answers()
     session.down("lost")
+
+
+def test_eight_attempts_and_a_grading_fit_side_by_side(session: Session, tmp_path: Path) -> None:
+    """Address pools and ports suffice on an engine as it comes: two networks a stack."""
+    names = [f"seat-{number}" for number in range(8)]
+    for name in ("eve", "ada"):
+        session.down(name)
+    try:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(lambda name: session.start("tiny", 4, name=name, runtime="compose"), names))
+        seats = [Live(session, name) for name in names]
+        session.submit(session.attempt(names[0]))
+        record, _ = session.grade(names[0], tmp_path, lambda what, done, of: None)
+        assert record.score.complete
+        assert record.certifiable
+        assert all(seat.answers() for seat in seats)
+        networks = [each for seat in seats for each in seat.of("door").attrs["NetworkSettings"]["Networks"]]
+        assert len(set(networks)) == 16
+    finally:
+        for name in names:
+            session.down(name)

@@ -157,8 +157,11 @@ def test_a_submission_that_was_whole_when_the_proctor_crashed_is_taken_for_done(
     attempt.kill()
     path = attempt.state / "attempt.json"
     path.write_text(path.read_text().replace('"submitted": true', '"submitted": false'))
+    journal = attempt.state / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))  # nor was it written down
     attempt.up()
     assert attempt.post("/submit").status_code == 409
+    assert kinds(attempt) == ["started", "submitted"]
 
 
 def test_no_answer_holds_the_seed_the_variant_or_what_is_hidden(attempt: Led) -> None:
@@ -290,6 +293,28 @@ def test_a_rehearsal_boots_what_would_be_graded(tiny_root: Path, tmp_path: Path)
         assert found["boots"] is False
         assert "a typo" in found["sentence"]
         assert kinds(here) == ["started", "rehearsed", "rehearsed"]
+
+
+def test_one_look_at_a_time_is_taken(attempt: Led) -> None:
+    with (attempt.workspace / "large").open("wb") as file:
+        file.truncate(48 * 2**20)
+    codes: list[int] = []
+    threads = [threading.Thread(target=lambda: codes.append(attempt.get("/changes").status_code)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(codes) == {200, 429}
+
+
+def test_what_is_no_text_is_kept_out_of_an_estimate(attempt: Led) -> None:
+    url, headers = f"http://127.0.0.1:{attempt.port}/estimate", {"Content-Type": "application/json"}
+    half = httpx.post(url, content=b'{"text": "\\ud800"}', headers=headers, timeout=30)
+    assert half.status_code == 400, "half a character is none"
+    assert attempt.post("/estimate", {"text": "an hour\x1b[2J\u202e"}).status_code == 200
+    attempt.post("/submit")
+    sealed = json.loads((attempt.state / "submission" / "sealed.json").read_text())
+    assert sealed["estimate"] == "an hour[2J"
 
 
 def test_a_rehearsal_without_a_room_says_so(attempt: Led) -> None:
