@@ -78,7 +78,7 @@ class Proctor:
         self._room = room
         self._facts = self.sealed.read()
         self._lock = threading.RLock()  # the attempt's record and the freezing of it
-        self._under_way = {name: threading.Lock() for name in ("check", "rehearsal")}
+        self._under_way = {name: threading.Lock() for name in ("check", "look", "rehearsal")}
         self._attempt: Attempt | None = None
         places.state.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(places.state / "scratch", ignore_errors=True)
@@ -93,11 +93,15 @@ class Proctor:
 
     def _adopt(self) -> None:
         """Take a submission for done that was whole when a crash came before it was written down."""
-        sealed = self.places.state / "submission" / "sealed.json"
-        if self.attempt.submitted or not sealed.is_file():
+        folder = self.places.state / "submission"
+        if self.attempt.submitted or not (folder / "sealed.json").is_file():
             return
-        with suppress(ValidationError):
-            self._keep(Attempt.model_validate_json(sealed.read_text(encoding="utf-8")))
+        with suppress(ValidationError):  # half written: it is done again
+            sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
+            done = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
+            if all(event.kind != "submitted" for event in self._journal.read()):
+                self._journal.append("submitted", {"sha256": done.sha256})
+            self._keep(sealed)
 
     # --- begin and end ------------------------------------------------------------------------------------------------
 
@@ -190,9 +194,12 @@ class Proctor:
         }
 
     def changed(self) -> dict[str, Any]:
-        """What differs from what was given, and which papers are missing."""
+        """What differs from what was given, and which papers are missing. Raises Busy while somebody looks already.
+
+        Each look copies the workspace: at most one at a time keeps them from filling a disk.
+        """
         attempt = self.attempt
-        with self._scratch() as place:
+        with self._alone("look"), self._scratch() as place:
             snapshot(self.places.workspace, place / "workspace", self.scenario.spec.scratch)
             found = changes(attempt.given, digests(place / "workspace", self.scenario.spec.scratch))
             missing = missing_papers(place / "workspace")
@@ -200,10 +207,11 @@ class Proctor:
 
     def estimate(self, text: str) -> None:
         """Write down what the candidate expects."""
+        said = plain(text, ESTIMATE)
         with self._lock:
             self._need_time()
-            self._note("estimated", {"text": text[:ESTIMATE]}, needed=True)
-            self._keep(self.attempt.model_copy(update={"estimate": text[:ESTIMATE]}))
+            self._note("estimated", {"text": said}, needed=True)
+            self._keep(self.attempt.model_copy(update={"estimate": said}))
 
     def given_file(self, path: str) -> tuple[bytes, bool]:
         """A file as it was given, and whether it may be executed. Raises UsageError for one that was not given."""

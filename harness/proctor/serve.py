@@ -33,7 +33,7 @@ def main() -> None:
         )
     except ExamError as exc:
         sys.exit(f"error: {exc} {exc.next_step}")
-    run(proctor, told.host, told.port, told.hosts or list(HOSTS))
+    run(proctor, told.host, told.port, [*HOSTS, *told.hosts])
 
 
 def run(proctor: Proctor, host: str, port: int, hosts: list[str]) -> None:
@@ -95,7 +95,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=Path, default=Path(default))
     parser.add_argument("--room", default="", help="the rehearsal room's address")
     parser.add_argument("--scenarios", type=Path, action="append", default=[Path(inside.SCENARIOS)])
-    parser.add_argument("--hosts", action="append", help="a host name that it answers to; repeatable")
+    parser.add_argument("--hosts", action="append", default=[], help="another host name that it answers to; repeatable")
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=inside.PROCTOR_PORT)
     return parser.parse_args()
