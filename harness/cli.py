@@ -349,7 +349,8 @@ def prove(
     rotate: Annotated[str, typer.Option(help="Only the part that this commit's turn has.")] = "",
     shortcuts: Annotated[int, typer.Option(help="How many shortcuts a turn has.")] = 3,
     one: Annotated[bool, typer.Option("--one", help="A turn has a single row.")] = False,
-    write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md.")] = False,
+    write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md, and its cells beside it.")] = False,
+    recorded: Annotated[bool, typer.Option(help="Take rows that stand in docs/proof for this code as run.")] = False,
     fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
     dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
     runtime: Annotated[str, typer.Option(help="How the stacks run.")] = "process",
@@ -365,7 +366,7 @@ def prove(
     here = session(scenarios_)
     found = scenarios.find(scenario, here.roots)
     if seeds is not None:
-        if row or rotate or write or fresh or dry:
+        if row or rotate or write or fresh or dry or recorded:
             raise UsageError("--seeds runs no rows.", f"Run `exam prove {scenario} --seeds {seeds}` alone.")
         _prove_seeds(found, seeds, json)
         return
@@ -379,17 +380,18 @@ def prove(
         return
     runner = runtime_named(runtime, here.home)
     known_as = scenario if runtime == "process" else f"{scenario}-{runtime}"
-    folder = here.home / "proof" / known_as
-    cells = _prove(here, found, rows, runner, folder, fresh)
+    folder, page = here.home / "proof" / known_as, Path("docs/proof") / f"{known_as}.md"
+    record = page.with_suffix(".json")
+    ledger = proof.Ledger(folder / "ledger", found, runtime, record if recorded else None)
+    cells = _prove(here, found, rows, runner, folder, ledger, fresh)
     if json:
         console.show_json([cell.model_dump(mode="json") for cell in cells])
     if write:
-        path = Path("docs/proof") / f"{known_as}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ledger = proof.Ledger(folder / "ledger", found, runtime)
+        page.parent.mkdir(parents=True, exist_ok=True)
         known = [cell for one in plan.rows if (cell := ledger.get(one)) is not None]
-        path.write_text(proof.markdown(found, plan, known, runtime), encoding="utf-8")
-        console.out.print(f"Written: {path}", markup=False)
+        page.write_text(proof.markdown(found, plan, known, runtime), encoding="utf-8")
+        ledger.write_record(plan.rows, record)
+        console.out.print(f"Written: {page}, {record}", markup=False)
     whole = not row and not rotate
     wrong = [cell.row for cell in cells if not cell.good] + (list(plan.uncovered) if whole else [])
     console.out.print(f"{len(cells) - len([c for c in cells if not c.good])} of {len(cells)} rows as they must be")
@@ -495,7 +497,13 @@ def _turn(rows: Sequence[proof.Row], commit: str, shortcuts: int, one: bool) -> 
 
 
 def _prove(
-    here: Session, found: scenarios.Scenario, rows: list[proof.Row], runner: Runtime, folder: Path, fresh: bool
+    here: Session,
+    found: scenarios.Scenario,
+    rows: list[proof.Row],
+    runner: Runtime,
+    folder: Path,
+    ledger: proof.Ledger,
+    fresh: bool,
 ) -> list[proof.Cell]:
     cells: list[proof.Cell] = []
     with console.grading_bar(found.spec.id) as progress:
@@ -503,7 +511,7 @@ def _prove(
         def step(row: proof.Row, what: str, done: int, of: int) -> None:
             progress(f"[{len(cells) + 1}/{len(rows)}] {row.id}: {what}", done, of)
 
-        for cell in proof.prove(rows, found, here.layouts, runner, folder, step, fresh):
+        for cell in proof.prove(rows, found, here.layouts, runner, folder, ledger, step, fresh):
             cells.append(cell)
             mark = console.MARKS[cell.good]
             detail = "; ".join(cell.differs)

@@ -152,3 +152,20 @@ def test_the_true_diagnosis_names_every_drawn_fault(tiny: Scenario, tmp_path: Pa
     assert 'component = "page"' in text
     assert 'pointer = "word.txt"' in text
     assert "letters = " in text
+
+
+def test_a_cell_on_record_counts_for_the_same_code_only(tiny: Scenario, tmp_path: Path) -> None:
+    plan = proof.plan(tiny)
+    row = plan.rows[0]
+    cell = Cell(row=row.id, kind=row.kind, good=True, low=0, high=0, failed=())
+    here, record = Ledger(tmp_path / "here", tiny, "process"), tmp_path / "tiny.json"
+    here.put(row, cell)
+    here.write_record(plan.rows, record)
+    assert Ledger(tmp_path / "there", tiny, "process", record).get(row) == cell
+    assert Ledger(tmp_path / "there", tiny, "process").get(row) is None
+    changed = shutil.copytree(tiny.folder, tmp_path / "tiny")
+    (changed / "grader" / "more.py").write_text("MORE = 1\n", encoding="utf-8")
+    other = Ledger(tmp_path / "there", scenarios.load(changed), "process", record)
+    assert other.get(row) is None
+    other.write_record(plan.rows, record)
+    assert record.read_text(encoding="utf-8") == "{}\n"
