@@ -18,7 +18,7 @@ from harness.waiting import DeadlinePassed, until
 
 QUICK_SECONDS = 30.0
 CHECK_SECONDS = 180.0
-REHEARSE_SECONDS = 420.0
+REHEARSE_SECONDS = 540.0
 ERRORS: Mapping[int, type[ExamError]] = {2: UsageError, 6: SubmissionError, 7: AttemptError}
 
 

@@ -16,8 +16,8 @@ MAX_BYTES = 100 * 2**20
 
 QUICK_SECONDS = 30.0
 CHECK_SECONDS = 180.0
-REHEARSE_SECONDS = 420.0
-"""Freezing, two minutes for a boot, the public checks; and the room may have to come up first."""
+REHEARSE_SECONDS = 540.0
+"""Freezing, four minutes for a boot, the public checks; and the room may have to come up first."""
 
 
 class Proctor:

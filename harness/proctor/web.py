@@ -30,7 +30,7 @@ HEAD_SECONDS = 10.0
 """A request's head and body are some hundred bytes from the same machine."""
 
 LIFE_SECONDS = 600.0
-"""The longest that a connection lasts: a rehearsal takes at most five minutes."""
+"""The longest that a connection lasts: a rehearsal takes at most nine minutes."""
 
 CONNECTIONS = 64
 """The box's clients, the page and health checks need a handful; more at once get 503."""

@@ -33,7 +33,7 @@ from harness.runtime.programs import STOP_SECONDS, configuration
 
 PORT = 8089
 STAY_SECONDS = 900.0
-"""A boot has 120 s and the public checks some ten; a proctor that is gone by then does not come back."""
+"""A boot has 240 s and the public checks some ten; a proctor that is gone by then does not come back."""
 
 MAX_BYTES = 600 * 2**20
 """What a submission may hold, and the tar archive around it."""
