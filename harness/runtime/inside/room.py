@@ -25,9 +25,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
+from harness.client.ask import steady
 from harness.client.supervisor import Refused, Supervisor
 from harness.runtime.inside import places
-from harness.runtime.inside.after import answers
 from harness.runtime.inside.supervised import environment, programs
 from harness.runtime.programs import STOP_SECONDS, configuration
 
@@ -41,8 +41,6 @@ MAX_BYTES = 600 * 2**20
 RECEIVE_SECONDS = 120.0
 LOG_CHARACTERS = 2000
 POLL_S = 0.3
-ANSWERS = 8
-"""On fresh connections, which spread over workers 54/46: one of two that is not ready is met 99 times in 100."""
 
 STARTED: list[subprocess.Popen[bytes]] = []
 """The supervisor of the one boot that a life has."""
@@ -118,11 +116,6 @@ class Stay:
         end = log.read_bytes()[-LOG_CHARACTERS:].decode("utf-8", "replace").strip() if log.is_file() else "(no log)"
         sentence = f"{name} {what}. The end of its log:\n{end}"
         return {"boots": False, "seconds": round(time.monotonic() - began, 1), "sentence": sentence}
-
-
-def steady(url: str) -> bool:
-    """Whether an address answers 200 so many times in a row: one worker may be ready before the others are."""
-    return all(answers(url) for _ in range(ANSWERS))
 
 
 def lay_out(archive: Path, rooms: Rooms) -> dict[str, Any]:
