@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.client.ask import CHECK_SECONDS, REHEARSE_SECONDS, Proctor
+from harness.client.ask import CHECK_SECONDS, REHEARSE_SECONDS, Proctor, steady
 from harness.client.box import Box, following, last_lines
 from harness.client.show import MARKS, fail, say, show_json, table
 from harness.errors import EnvironmentFault, ExamError, NotReady, UsageError
 from harness.waiting import DeadlinePassed, until
 
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 LOG_LINES = 12
 STOPPED = 130
 
@@ -92,6 +92,7 @@ def logs(told: argparse.Namespace) -> int:
 def restart(told: argparse.Namespace) -> int:
     """Restart one of your services and wait until it is ready."""
     box = Box()
+    url = {line["name"]: line["ready"] for line in Proctor().get("/status")["services"]}.get(told.service, "")
     began = time.monotonic()
     box.restart(told.service)
 
@@ -99,8 +100,7 @@ def restart(told: argparse.Namespace) -> int:
         mine = box.need(told.service)
         if mine["word"] == "FATAL":
             raise _not_ready(box, told.service, "ends again and again")
-        seen = {line["name"]: line["state"] for line in Proctor().get("/status")["services"]}
-        return mine["state"] == "running" and seen.get(told.service, "running") == "running"
+        return mine["state"] == "running" and (not url or steady(url))
 
     try:
         until(ready, READY_SECONDS, 0.5)

@@ -185,12 +185,16 @@ class Proctor:
     def status(self) -> dict[str, Any]:
         """Where the time and the services stand."""
         attempt = self.attempt
+        ready = {spec.name: spec.ready for spec in self.scenario.spec.service}
         return {
             **attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"}),
             "title": self.scenario.spec.title,
             "minutes_left": 0 if attempt.submitted else round(self._seconds_left() / 60, 1),
             "business_date": self.places.clock.read_text(encoding="utf-8").strip(),
-            "services": [line.model_dump(mode="json", exclude={"pid", "detail"}) for line in self._services()],
+            "services": [
+                {"name": line.name, "state": line.state, "url": line.url, "ready": line.url + ready[line.name]}
+                for line in self._services()
+            ],
         }
 
     def changed(self) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def test_the_whole_way_of_stale_predictions(tmp_path: Path) -> None:
         assert set(after.values()) == {True}
         rehearsed = json.loads(box.exam("rehearse", "--json"))
         assert rehearsed["boots"], rehearsed["sentence"]
-        assert {one["check"]: one["ok"] for one in rehearsed["checks"]} == after
+        assert {one["check"]: one["ok"] for one in rehearsed["checks"]} == after, rehearsed["checks"]
         assert "Handed in" in box.exam("submit", "--yes")
         submission = session.submit(session.attempt("ada"))
     assert {change.path for change in submission.changes} >= {*repaired, "diagnosis.toml", "INCIDENT.md"}

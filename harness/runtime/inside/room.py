@@ -25,9 +25,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
+from harness.client.ask import steady
 from harness.client.supervisor import Refused, Supervisor
 from harness.runtime.inside import places
-from harness.runtime.inside.after import answers
 from harness.runtime.inside.supervised import environment, programs
 from harness.runtime.programs import STOP_SECONDS, configuration
 
@@ -79,7 +79,7 @@ class Stay:
         end = began + float(self._described["seconds"])
         waited_for = dict(self._described["ready"])
         while waited_for:
-            waited_for = {name: url for name, url in waited_for.items() if not answers(url)}
+            waited_for = {name: url for name, url in waited_for.items() if not steady(url)}
             ended = [name for name in self._ended() if name in waited_for]
             if ended:
                 return self._failed(began, ended[0], "ends again and again")
