@@ -11,11 +11,12 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from late import answers, inputs, models, table
-from late.places import business_date, say
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from late import answers, inputs, models, table
+from late.places import business_date, say
 
 LOOK_S = 4.0
 BOOT_LOOK_S = 0.5

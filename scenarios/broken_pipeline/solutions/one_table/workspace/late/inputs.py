@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import requests
+
 from late import table
 from late.places import DAY, INPUTS, SOURCES, TEXTS, WEATHER, say
 from late.units import READINGS, UNITS
@@ -26,7 +27,7 @@ Place = tuple[date, str, date]
 
 
 def examples(flights: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
-    """Key, inputs and `late` of the flights of `first` to `last` that arrived; `flights` reaches 14 days further back."""
+    """Key, inputs and `late` of the flights of `first` to `last` that arrived; `flights` has 14 days more."""
     known = table.arrived(flights)
     parts = []
     for n in range((last - first).days + 1):

@@ -5,7 +5,7 @@ import os
 import tempfile
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 os.environ |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -13,8 +13,6 @@ os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 import mlflow
 import numpy as np
 import pandas as pd
-from late import gate, inputs, table
-from late.places import DAY, INPUTS, MODEL, NUMBERS, TEXTS, say
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
@@ -22,6 +20,9 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
+
+from late import gate, inputs, table
+from late.places import DAY, INPUTS, MODEL, NUMBERS, TEXTS, say
 
 HOLDOUT, TRAINING = 7, 60
 SETTINGS = {

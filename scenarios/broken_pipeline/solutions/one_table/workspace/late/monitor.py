@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from late import models
 from late.places import DAY, INPUTS, SNAPSHOT, STATE, alert, business_date, say
 
@@ -51,7 +52,7 @@ def main() -> int:
 
 def read(path: Any) -> pd.DataFrame:
     """A window or the snapshot; only an empty field is missing."""
-    texts = {name: str for name in ("carrier", "origin", "model_version", "model_train_to", "business_date")}
+    texts = dict.fromkeys(("carrier", "origin", "model_version", "model_train_to", "business_date"), str)
     return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from late import contract
 from late.places import DAY, FEEDS, LATE_MIN, QUARANTINE, SOURCES, TABLE, WEATHER, alert, put, put_json, say
 
