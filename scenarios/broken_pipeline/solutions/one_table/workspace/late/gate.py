@@ -42,8 +42,8 @@ def judge(days: np.ndarray, late: np.ndarray, new: np.ndarray, old: np.ndarray |
         metrics["champion_log_loss"] = log_loss(late, old)
     gain = (base if old is None else losses(late, old)) - losses(late, new)
     metrics |= {"gain": float(gain.mean()), "gain_low": _low(days, gain)}
-    better = metrics["gain"] > MARGIN and metrics["gain_low"] > 0
-    than = "no model" if old is None else "the champion"
+    enough = metrics["gain"] > MARGIN and metrics["gain_low"] > 0
+    better, than = (enough, "the champion") if old is not None else (metrics["gain"] > 0, "no model")
     return Verdict(better, f"{'better' if better else 'not better by more than luck'} than {than}", metrics)
 
 
