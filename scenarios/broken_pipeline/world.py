@@ -66,6 +66,15 @@ def read(drawn: Mapping[str, Any]) -> World:
     return World(flown[[*KEY, "dest", "sched_dep", *MEASURED]], _with_failures(source.weather, drawn["sample_seed"]))
 
 
+def table(world: World, last: date) -> pd.DataFrame:
+    """The canonical table of all days up to `last`, as it would be had everything been delivered at once."""
+    part = world.between(date.min, last)
+    hour = part.flights["sched_dep"].str[11:13].astype(int)
+    rows = part.flights.assign(hour=hour).merge(part.weather, how="left", on=["date", "origin", "hour"])
+    rows = rows.astype({"flight": "int64", **dict.fromkeys((*MEASURED, *WEATHER), "float64")})
+    return rows[[*KEY, "dest", "sched_dep", *MEASURED, *WEATHER]].sort_values(list(KEY), ignore_index=True)
+
+
 def _repeat_number(flown: pd.DataFrame, day: str, seed: int) -> None:
     """Give one flight of the day the number of another of its carrier that leaves another airport."""
     rng = random.Random(f"{seed}/repeat {day}")
