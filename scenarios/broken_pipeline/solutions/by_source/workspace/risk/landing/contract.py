@@ -1,6 +1,7 @@
 """What a delivery must be to be landed. Schemas say ranges, nulls and keys; the rest is said here."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -17,6 +18,9 @@ from risk.landing import units
 SLACK = 1e-6
 FIRST_FLIGHTS = 50
 MISSING = 0.30
+WATCHED = ["temp_f", "humid_pct", "wind_mph", "visib_mi"]
+ID = "of"
+"""Column that says whose rows are whose while many deliveries are checked at once."""
 
 
 class Refused(Exception):
@@ -54,13 +58,6 @@ def _within(low: float, high: float, nullable: bool = True) -> pa.Column:
     return pa.Column(float, pa.Check.in_range(low - SLACK, high + SLACK), nullable=nullable)
 
 
-def _known(column: str) -> pa.Check:
-    return pa.Check(
-        lambda frame: frame[column].isna().mean() <= MISSING,
-        name=f"{column}: at most 30 % missing",
-    )
-
-
 SCHEMAS = {
     "flights": pa.DataFrameSchema(
         {
@@ -73,7 +70,7 @@ SCHEMAS = {
             "air_time": _within(5, 1000),
             "arr_delay": _within(-120, 2000),
         },
-        unique=["carrier", "flight"],
+        unique=[ID, "carrier", "flight"],
     ),
     "weather": pa.DataFrameSchema(
         {
@@ -85,8 +82,7 @@ SCHEMAS = {
             "visib_mi": _within(0, 100),
             "pressure_mb": _within(900, 1100),
         },
-        checks=[_known(column) for column in ("temp_f", "humid_pct", "wind_mph", "visib_mi")],
-        unique=["hour"],
+        unique=[ID, "hour"],
     ),
 }
 TEXTS = {"flights": ["carrier", "dest", "sched_dep"], "weather": []}
@@ -96,16 +92,45 @@ NUMBERS = {
 }
 
 
-def check(folder: Path, number: int, source: str, day: date) -> Delivery:
-    """Read, convert and check delivery `number` of a source's day. Raises Refused."""
+@dataclass(frozen=True)
+class Question:
+    """Delivery `number` of a source's day, in its folder."""
+
+    folder: Path
+    number: int
+    source: str
+    day: date
+
+
+def check(questions: Sequence[Question]) -> list[Delivery | Refused]:
+    """A verdict on each: its rows, or why not. Schemas look at all of them in one go, for that takes as long as one."""
+    found = [_read(question) for question in questions]
+    for name in SCHEMAS:
+        parts = {n: each[name] for n, each in enumerate(found) if isinstance(each, dict) and each[name] is not None}
+        for n, reason in _disagreements(parts, name).items():
+            found[n] = Refused(reason)
+    return [each if isinstance(each, Refused) else Delivery(**each) for each in found]
+
+
+def _read(question: Question) -> dict[str, pd.DataFrame | None] | Refused:
+    try:
+        return _parts(question)
+    except Refused as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one delivery, the others go on
+        return Refused(f"cannot be read: {error!r}")
+
+
+def _parts(question: Question) -> dict[str, pd.DataFrame | None]:
+    folder, number = question.folder, question.number
     manifest = _manifest(folder / f"{number}.json")
     said = (manifest.source, manifest.date, manifest.delivery)
-    if said != (source, day, number):
+    if said != (question.source, question.day, number):
         raise Refused(f"the manifest is of {said[0]}, {said[1]}, delivery {said[2]}")
-    flights, weather = (_part(folder, name, getattr(manifest, name), number) for name in ("flights", "weather"))
-    if number == 1 and flights is not None and len(flights) < FIRST_FLIGHTS:
-        raise Refused(f"a first delivery with {len(flights)} flights")
-    return Delivery(flights, weather)
+    parts = {name: _part(folder, name, getattr(manifest, name), number) for name in SCHEMAS}
+    if number == 1 and len(parts["flights"]) < FIRST_FLIGHTS:
+        raise Refused(f"a first delivery with {len(parts['flights'])} flights")
+    return parts
 
 
 def _manifest(path: Path) -> Manifest:
@@ -127,43 +152,51 @@ def _part(folder: Path, name: str, said: Part | None, number: int) -> pd.DataFra
         content = (folder / said.file).read_bytes()
     except OSError as error:
         raise Refused(f"{said.file} is missing") from error
-    frame = _texts(content, name)
+    frame = _table(content, name)
     if len(frame) != said.rows:
         raise Refused(f"{said.file} has {len(frame)} rows and not {said.rows}")
     if sha256(content).hexdigest() != said.sha256:
         raise Refused(f"{said.file} has another sha256")
     if strange := units.unknown(name, said.units):
         raise Refused(f"units not in use: {', '.join(f'{column} {said.units.get(column)}' for column in strange)}")
-    return _agreed(units.converted(_numbers(frame, name), name, said.units), name)
+    return units.converted(frame, name, said.units)
 
 
-def _texts(content: bytes, name: str) -> pd.DataFrame:
-    columns = TEXTS[name] + NUMBERS[name]
+def _table(content: bytes, name: str) -> pd.DataFrame:
+    columns, numbers = TEXTS[name] + NUMBERS[name], NUMBERS[name]
+    kinds = dict.fromkeys(TEXTS[name], str) | dict.fromkeys(numbers, float)
+    empty = {column: [""] for column in numbers}
     try:
-        frame = pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
+        frame = pd.read_csv(BytesIO(content), dtype=kinds, keep_default_na=False, na_values=empty)
     except ValueError as error:
-        raise Refused(f"{name} is no table: {error}") from error
+        raise Refused(f"{name} cannot be read as texts and numbers: {error}") from error
     if lacking := [column for column in columns if column not in frame]:
         raise Refused(f"{name} lacks {', '.join(lacking)}")
-    return frame[columns].fillna("")
+    if infinite := [column for column in numbers if np.isinf(frame[column].to_numpy()).any()]:
+        raise Refused(f"{infinite[0]} is no number")
+    return frame[columns]
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    found = {}
-    for column in NUMBERS[name]:
-        texts = frame[column].str.strip()
-        numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce").astype(float)
-        wrong = texts[(texts != "") & ~np.isfinite(numbers)]
-        if len(wrong):
-            raise Refused(f"{column}: {wrong.iloc[0][:40]!r} is no number")
-        found[column] = numbers
-    return frame.assign(**found)
+def _disagreements(parts: dict[int, pd.DataFrame], name: str) -> dict[int, str]:
+    """By delivery what its schema or the share of missing values says against it."""
+    if not parts:
+        return {}
+    frame = pd.concat([part.assign(**{ID: n}) for n, part in parts.items()], ignore_index=True)
+    told = _failures(frame, name)
+    if name == "weather":
+        missing = frame[WATCHED].isna().groupby(frame[ID]).mean()
+        for n, shares in missing[(missing > MISSING).any(axis=1)].iterrows():
+            worst = shares.idxmax()
+            told.setdefault(int(n), f"{shares[worst]:.0%} of {worst} are missing")
+    return told
 
 
-def _agreed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+def _failures(frame: pd.DataFrame, name: str) -> dict[int, str]:
     try:
-        return SCHEMAS[name].validate(frame, lazy=True)
+        SCHEMAS[name].validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases.drop_duplicates(["column", "check"]).head(3)
-        told = [f"{case.column or name} {case.check}: {case.failure_case}" for case in cases.itertuples()]
-        raise Refused("; ".join(told)[:400]) from error
+        cases = error.failure_cases.dropna(subset=["index"])
+        of = frame[ID].loc[cases["index"].astype(int)]
+        texts = [f"{case.column or name} {case.check}: {case.failure_case}" for case in cases.itertuples()]
+        return dict(zip(of[::-1], texts[::-1], strict=True))
+    return {}

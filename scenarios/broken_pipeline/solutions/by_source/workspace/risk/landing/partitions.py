@@ -30,10 +30,12 @@ def merged(source: str, day: date, deliveries: Iterable[Delivery]) -> pd.DataFra
         weather = _upserted(weather, each.weather, ["hour"])
     if flights.empty:
         return SCHEMA.empty_table().to_pandas()
+    flights = flights.sort_values(["carrier", "flight"], ignore_index=True)
     hours = flights["sched_dep"].str[11:13].astype(float)
-    rows = flights.assign(hour=hours, date=str(day), origin=source).merge(weather, how="left", on="hour")
-    rows = rows.rename(columns={name.removesuffix("_min"): name for name in MINUTES})
-    return rows.astype({"flight": "int64"}).sort_values(["carrier", "flight"], ignore_index=True)[COLUMNS]
+    of_hour = weather.set_index("hour").reindex(hours).reset_index(drop=True)
+    named = {"date": str(day), "origin": source} | {name: flights[name.removesuffix("_min")] for name in MINUTES}
+    rows = pd.concat([flights.assign(flight=flights["flight"].astype("int64"), **named), of_hour], axis=1)
+    return rows[COLUMNS]
 
 
 def _upserted(standing: pd.DataFrame, new: pd.DataFrame | None, key: list[str]) -> pd.DataFrame:

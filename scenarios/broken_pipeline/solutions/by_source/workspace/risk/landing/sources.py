@@ -45,15 +45,6 @@ class SourceDay:
         numbers = sorted(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())
         return {str(n): digest(*(path.read_bytes() for path in sorted(self.folder.glob(f"{n}.*")))) for n in numbers}
 
-    def check(self, number: str) -> contract.Delivery:
-        """Raises Refused, whatever is wrong."""
-        try:
-            return contract.check(self.folder, int(number), self.source, self.day)
-        except contract.Refused:
-            raise
-        except Exception as error:
-            raise contract.Refused(f"cannot be read: {error!r}") from error
-
     def refuse(self, number: str, reason: str) -> None:
         """Into quarantine, with an alert unless it is there already."""
         standing = read_json(self.record)
@@ -77,14 +68,8 @@ def land(today: date) -> Night:
     night, wanted, changed = Night(), set(), {}
     for source in SOURCES:
         path = STATE / "landed" / f"{source}.json"
-        ledger, kept = read_json(path), {}
-        for day in days(today - timedelta(DAYS), today - timedelta(1)):
-            one = SourceDay(source, day, today)
-            kept[str(day)], made = _landed(one, ledger.get(str(day), {}))
-            if made is not None:
-                changed[partitions.place(source, day)] = made
-            if kept[str(day)]["part"]:
-                wanted.add(partitions.place(source, day))
+        kept = _source(source, today, read_json(path), changed)
+        wanted |= {partitions.place(source, date.fromisoformat(day)) for day, entry in kept.items() if entry["part"]}
         _yesterday(night, source, kept[str(today - timedelta(1))]["verdicts"])
         write(path, json.dumps(kept, indent=0))
     _publish(changed, wanted, today)
@@ -92,26 +77,41 @@ def land(today: date) -> Night:
     return night
 
 
-def _landed(one: SourceDay, known: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
-    """The ledger's entry, and the partition's new content where it has to change."""
-    digests, verdicts = one.digests(), known.get("verdicts", {})
-    path = partitions.place(one.source, one.day)
-    part = digest(path.read_bytes()) if path.is_file() else None
-    if digests == known.get("digests") and part == known.get("part"):
-        return known, None
-    accepted, now = [], {}
-    for number in digests:
-        try:
-            accepted.append(one.check(number))
-            now[number] = None
+def _source(source: str, today: date, ledger: dict[str, Any], changed: dict[Path, bytes]) -> dict[str, Any]:
+    """The source's new ledger; partitions that have to change go into `changed`."""
+    kept: dict[str, Any] = {}
+    due: list[tuple[SourceDay, dict[str, str], str | None]] = []
+    for day in days(today - timedelta(DAYS), today - timedelta(1)):
+        one, known = SourceDay(source, day, today), ledger.get(str(day), {})
+        digests, path = one.digests(), partitions.place(source, day)
+        part = digest(path.read_bytes()) if path.is_file() else None
+        if known and (digests, part) == (known["digests"], known["part"]):
+            kept[str(day)] = known
+        else:
+            due.append((one, digests, part))
+    asked = [contract.Question(one.folder, int(n), source, one.day) for one, digests, _ in due for n in digests]
+    verdicts = iter(contract.check(asked))
+    for one, digests, part in due:
+        found = {number: next(verdicts) for number in digests}
+        whole = _judged(one, found)
+        entry = {number: str(each) if isinstance(each, contract.Refused) else None for number, each in found.items()}
+        kept[str(one.day)] = {"digests": digests, "verdicts": entry, "part": digest(whole) if whole else None}
+        if whole is not None and digest(whole) != part:
+            changed[partitions.place(source, one.day)] = whole
+    return kept
+
+
+def _judged(one: SourceDay, found: dict[str, contract.Delivery | contract.Refused]) -> bytes | None:
+    """Note what was refused and released; the partition that the accepted deliveries make."""
+    accepted = []
+    for number, each in found.items():
+        if isinstance(each, contract.Refused):
+            one.refuse(number, str(each))
+        else:
             one.release(number)
-        except contract.Refused as error:
-            now[number] = str(error)
-            one.refuse(number, str(error))
-    tell(event="judged", source=one.source, day=one.day, verdicts=now, before=verdicts)
-    whole = partitions.content(partitions.merged(one.source, one.day, accepted)) if accepted else None
-    entry = {"digests": digests, "verdicts": now, "part": digest(whole) if whole else None}
-    return entry, whole if entry["part"] != part else None
+            accepted.append(each)
+    rows = partitions.merged(one.source, one.day, accepted) if accepted else []
+    return partitions.content(rows) if len(rows) else None
 
 
 def _yesterday(night: Night, source: str, verdicts: dict[str, str | None]) -> None:

@@ -27,11 +27,12 @@ def unknown(part: str, units: Mapping[str, str]) -> list[str]:
 
 def converted(frame: pd.DataFrame, part: str, units: Mapping[str, str]) -> pd.DataFrame:
     """The columns of a part under the table's names, in its units."""
+    found = {name: frame[name] for name in frame if name not in CANONICAL}
     for name in PARTS[part]:
         column, known = CANONICAL[name]
         scale, shift = known[units[name]]
-        frame = frame.assign(**{name: frame[name] * scale + shift}).rename(columns={name: column})
-    return frame
+        found[column] = frame[name] * scale + shift
+    return pd.DataFrame(found)
 
 
 def value(name: str, number: float | None, unit: str) -> float | None:
