@@ -16,16 +16,15 @@ from delays.features import Known, departure, model_frame, model_row
 
 QUESTION = ["row_id", "carrier", "flight", "origin", "dest", "sched_dep"]
 LOG_COLUMNS = [*QUESTION, "distance_mi", "p_late", "model_version", "scored_at", "supersedes"]
-DAYS_AHEAD = 7
-GRACE_DAYS = 1  # a question that was on its way while the business date moved is answered
+AHEAD = timedelta(days=7)  # flights asked about leave on the business date or so long after it
+ROUNDING_MI = 0.1  # distances that differ by less are the same in two units
+
+Question = Mapping[str, Any]
+Answer = Mapping[str, Any]
 
 
 def answer_rows(
-    settings: Settings,
-    rows: Sequence[Mapping[str, Any]],
-    model: registry.Model,
-    day: date,
-    known: Known | None = None,
+    settings: Settings, rows: Sequence[Question], model: registry.Model, day: date, known: Known | None = None
 ) -> list[dict[str, Any]]:
     """What /predict answers to rows of QUESTION on business date `day`, in their order.
 
@@ -35,26 +34,17 @@ def answer_rows(
     places = [(row["origin"], departure(row["sched_dep"])[0]) for row in rows]
     weather = features.forecasts(settings, set(places), day)
     inputs = [model_row(row, known, weather[place]) for row, place in zip(rows, places, strict=True)]
-    said = {"name": registry.NAME, "version": model.version.number, "run_id": model.version.run_id}
+    version = {"name": registry.NAME, "version": model.version.number, "run_id": model.version.run_id}
+    made_from = {"model": version, "feature_date": known.feature_date}
     risks = model.risks(model_frame(inputs)) if inputs else ()
     return [
-        {
-            "row_id": row["row_id"],
-            "p_late": float(risk),
-            "model": said,
-            "feature_date": known.feature_date,
-            "features": given,
-        }
+        {"row_id": row["row_id"], "p_late": float(risk), **made_from, "features": given}
         for row, risk, given in zip(rows, risks, inputs, strict=True)
     ]
 
 
 def append(
-    settings: Settings,
-    rows: Sequence[Mapping[str, Any]],
-    answers: Sequence[Mapping[str, Any]],
-    day: date,
-    supersedes: Sequence[str] | None = None,
+    settings: Settings, rows: Sequence[Question], answers: Sequence[Answer], day: date, supersedes: Sequence[str] = ()
 ) -> None:
     """Append answers to the log of `day` in one piece; the lock keeps the header first whichever worker comes first."""
     text = io.StringIO()
@@ -84,13 +74,12 @@ def affected(settings: Settings, known: Known, day: date) -> pd.DataFrame:
 
     Those that were corrected already are left out; an answer that was asked for twice comes once.
     """
-    log_of_days = logged(settings, day - timedelta(days=DAYS_AHEAD + GRACE_DAYS), day)
-    ahead = log_of_days["sched_dep"].str[:10] >= str(day)
-    superseded = log_of_days["row_id"].isin(log_of_days["supersedes"].dropna())
-    rows = log_of_days[ahead & ~superseded]
-    now = rows[["origin", "dest"]].apply(lambda route: known.distances.get(tuple(route), np.nan), axis=1)
-    differs = (rows["distance_mi"] - now.astype(float)).abs() >= settings.corrections["distance_mi"]
-    return rows[differs | (rows["distance_mi"].isna() != now.isna())].drop_duplicates("row_id", keep="last")
+    rows = logged(settings, day - 2 * AHEAD, day)
+    now = [known.distances.get(route, np.nan) for route in zip(rows["origin"], rows["dest"], strict=True)]
+    differs = ((rows["distance_mi"] - now).abs() > ROUNDING_MI) | (rows["distance_mi"].isna() != np.isnan(now))
+    ahead = rows["sched_dep"].str[:10] >= str(day)
+    superseded = rows["row_id"].isin(rows["supersedes"].dropna())
+    return rows[differs & ahead & ~superseded].drop_duplicates("row_id", keep="last")
 
 
 def correct(settings: Settings, table: pd.DataFrame, day: date) -> int:
@@ -99,12 +88,8 @@ def correct(settings: Settings, table: pd.DataFrame, day: date) -> int:
     wrong = affected(settings, known, day)
     if wrong.empty or champion is None:
         return 0
-    old = wrong["row_id"].tolist()
-    rows = [
-        {**row, "flight": int(row["flight"]), "row_id": f"{row['row_id']}+{day}"}
-        for row in wrong[QUESTION].to_dict("records")
-    ]
-    model = registry.load(champion, settings.scratch / "nightly")
-    append(settings, rows, answer_rows(settings, rows, model, day, known), day, old)
+    asked = wrong[QUESTION].astype({"flight": "int64"}).assign(row_id=wrong["row_id"] + f"+{day}")
+    rows, model = asked.to_dict("records"), registry.load(champion, settings.scratch / "nightly")
+    append(settings, rows, answer_rows(settings, rows, model, day, known), day, wrong["row_id"].tolist())
     log("corrected", date=day, answers=len(rows))
     return len(rows)

@@ -15,52 +15,32 @@ KINDS = ("drift", "nulls", "model_stale", "quality", "source_quarantined", "nigh
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are, and the sections of config.toml."""
+    """Where things are, and the sections of config.toml.
+
+    table    the canonical table: one file
+    state    reports, alerts and the log of answers
+    scratch  fetched models and locks; may be deleted whenever nothing runs
+    """
 
     root: Path
+    table: Path
+    state: Path
+    scratch: Path
     provider_url: str
     business_date_file: Path
     serving: dict[str, Any]
     training: dict[str, Any]
     gate: dict[str, Any]
-    corrections: dict[str, Any]
     monitor: dict[str, Any]
-
-    @property
-    def feeds(self) -> Path:
-        """What the sources delivered; nothing here writes to it."""
-        return self.root / "feeds"
-
-    @property
-    def table(self) -> Path:
-        """The canonical table: one file."""
-        return self.root / "table" / "flights.parquet"
-
-    @property
-    def quarantine(self) -> Path:
-        """What was refused, by source and day."""
-        return self.root / "quarantine"
-
-    @property
-    def state(self) -> Path:
-        """Reports, alerts and the log of answers."""
-        return self.root / "state"
-
-    @property
-    def scratch(self) -> Path:
-        """Fetched models and locks; may be deleted whenever nothing runs."""
-        return self.root / "var"
 
 
 def load(root: Path = ROOT) -> Settings:
     """Read config.toml under `root`; addresses come from PROVIDER_URL and BUSINESS_DATE_FILE."""
     sections = tomllib.loads((root / "config.toml").read_text(encoding="utf-8"))
-    return Settings(
-        root=root,
-        provider_url=os.environ.get("PROVIDER_URL", "http://127.0.0.1:8001"),
-        business_date_file=Path(os.environ.get("BUSINESS_DATE_FILE", root / "business_date")),
-        **sections,
-    )
+    places = {"table": root / "table" / "flights.parquet", "state": root / "state", "scratch": root / "var"}
+    clock = Path(os.environ.get("BUSINESS_DATE_FILE", root / "business_date"))
+    provider = os.environ.get("PROVIDER_URL", "http://127.0.0.1:8001")
+    return Settings(root=root, provider_url=provider, business_date_file=clock, **places, **sections)
 
 
 def business_date(settings: Settings) -> date:
@@ -74,13 +54,7 @@ def log(event: str, **fields: Any) -> None:
 
 
 def alert(
-    settings: Settings,
-    kind: str,
-    subject: str,
-    text: str,
-    day: date,
-    window_id: str | None = None,
-    once: bool = False,
+    settings: Settings, kind: str, subject: str, text: str, day: date, window_id: str | None = None, once: bool = False
 ) -> None:
     """Append an alert to state/alerts.jsonl; with `once`, only where that day has none of the same kind and subject.
 
@@ -93,18 +67,17 @@ def alert(
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         said = file.read()
-        line = len(said.splitlines()) + 1
-        name = f"{day}:{kind}:{subject}" if once else f"{day}:{kind}:{subject}:{line}"
-        if once and json.dumps(name).encode() in said:
+        name = f"{day}:{kind}:{subject}" if once else f"{day}:{kind}:{subject}:{len(said.splitlines()) + 1}"
+        if once and f'"id": "{name}"'.encode() in said:
             return
         known = {"id": name, "kind": kind, "subject": subject, "window_id": window_id}
         os.write(file.fileno(), json.dumps({**known, "business_date": str(day), "text": text}).encode() + b"\n")
     log("alert", kind=kind, subject=subject, text=text, window_id=window_id)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write beside the file and move it there, so that no reader sees half of it."""
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON beside the file and move it there, so that no reader sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
+    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     aside.replace(path)

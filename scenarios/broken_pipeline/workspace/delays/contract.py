@@ -2,12 +2,10 @@
 
 import pandas as pd
 import pandera.pandas as pa
-from delays.deliveries import Delivery
+from delays.deliveries import COLUMNS, Delivery, Refused
 
 FLIGHTS_AT_LEAST = 50  # of a first delivery
-MISSING_AT_MOST = 0.30  # of temp, humid, wind and visib each
-
-
+MISSING_AT_MOST = 0.30
 SELDOM_MISSING = pa.Check(
     lambda values: values.isna().sum() <= MISSING_AT_MOST * len(values),
     ignore_na=False,
@@ -23,7 +21,7 @@ RULES = {
     "flights": pa.DataFrameSchema(
         {
             "carrier": pa.Column(str),
-            "flight": pa.Column(float, pa.Check(lambda values: values % 1 == 0, error="whole number")),
+            "flight": pa.Column(float, pa.Check(lambda values: values % 1 == 0, error="a whole number")),
             "dest": pa.Column(str),
             "sched_dep": pa.Column(str, pa.Check.str_matches(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):")),
             "distance_mi": _within(50, 6000, nullable=False),
@@ -48,18 +46,19 @@ RULES = {
 }
 
 
-def problems(delivery: Delivery) -> list[str]:
-    """What is wrong with a delivery, a line for each rule that it breaks; none for one that may land."""
-    parts = {"flights": delivery.flights, "weather": delivery.weather}
-    found = []
-    if delivery.number == 1:
-        found += [f"a first delivery without {name}" for name, frame in parts.items() if frame is None]
-        if delivery.flights is not None and len(delivery.flights) < FLIGHTS_AT_LEAST:
-            found.append(f"flights: {len(delivery.flights)} rows, a first delivery has {FLIGHTS_AT_LEAST}")
-    for name, frame in parts.items():
+def check(delivery: Delivery) -> None:
+    """Raises Refused with every rule that a delivery breaks."""
+    broken = []
+    for name in COLUMNS:
+        frame: pd.DataFrame | None = getattr(delivery, name)
         if frame is not None:
-            found += _broken(name, frame)
-    return found
+            broken += _broken(name, frame)
+        elif delivery.number == 1:
+            broken.append(f"{name}: missing in a first delivery")
+    if delivery.number == 1 and delivery.flights is not None and len(delivery.flights) < FLIGHTS_AT_LEAST:
+        broken.append(f"flights: {len(delivery.flights)} rows, fewer than {FLIGHTS_AT_LEAST}")
+    if broken:
+        raise Refused("; ".join(broken))
 
 
 def _broken(name: str, frame: pd.DataFrame) -> list[str]:

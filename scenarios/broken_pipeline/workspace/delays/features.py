@@ -1,14 +1,14 @@
 """The model's input row, for training and for serving alike: routes, late rates and weather as known when asked."""
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 from delays.config import Settings, log
 from delays.deliveries import Refused, canonical
@@ -19,6 +19,8 @@ RATE_DAYS = 14
 CATEGORIES = ["carrier", "origin"]
 RATES = {"carrier": "carrier_late_rate", "origin": "origin_late_rate"}
 INPUTS = [*CATEGORIES, "hour", "distance_mi", *WEATHER, *RATES.values()]
+HTTP = httpx.Client(timeout=3.0, trust_env=False)
+POOL = ThreadPoolExecutor(8, thread_name_prefix="forecasts")
 
 Hours = Mapping[int, Mapping[str, Any]]
 """By hour as written: the weather in canonical units."""
@@ -51,15 +53,12 @@ def late_rates(table: pd.DataFrame, name: str, first: date, last: date) -> pd.Da
 
     The share of late ones among the flights that arrived on the RATE_DAYS days before the day; NaN where none did.
     """
-    start = first - timedelta(days=RATE_DAYS)
-    arrived = table[table["arr_delay_min"].notna() & table["date"].between(str(start), str(last - timedelta(days=1)))]
-    late = arrived.assign(late=arrived["arr_delay_min"] > LATE_AFTER_MIN).groupby(["date", name])["late"]
-    days = [str(start + timedelta(days=n)) for n in range((last - start).days + 1)]
-    counted = [
-        daily.unstack(fill_value=0).reindex(days, fill_value=0).rolling(RATE_DAYS).sum().shift(1)
-        for daily in (late.sum(), late.count())
-    ]
-    return (counted[0] / counted[1]).loc[str(first) :]
+    days = [str(first + timedelta(days=n)) for n in range(-RATE_DAYS, (last - first).days + 1)]
+    arrived = table[table["arr_delay_min"].notna() & table["date"].isin(days[:-1])]
+    late = (arrived["arr_delay_min"] > LATE_AFTER_MIN).groupby([arrived["date"], arrived[name]])
+    daily = [found.unstack(fill_value=0).reindex(days, fill_value=0) for found in (late.sum(), late.count())]
+    sums, flights = (counted.rolling(RATE_DAYS).sum().shift(1).loc[str(first) :] for counted in daily)
+    return sums / flights
 
 
 def training_frame(table: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
@@ -85,69 +84,38 @@ def departure(sched_dep: str) -> tuple[date, int]:
 def model_row(row: Mapping[str, Any], known: Known, hours: Hours) -> dict[str, Any]:
     """The inputs of one flight asked about, None where a value is missing."""
     _, hour = departure(row["sched_dep"])
-    weather = hours.get(hour, {})
-    return {
-        "carrier": row["carrier"],
-        "origin": row["origin"],
-        "hour": float(hour),
-        "distance_mi": _number(known.distances.get((row["origin"], row["dest"]))),
-        **{name: _number(weather.get(name)) for name in WEATHER},
-        **{column: _number(known.rates[name].get(row[name])) for name, column in RATES.items()},
-    }
+    given = {"carrier": row["carrier"], "origin": row["origin"], "hour": float(hour)}
+    given["distance_mi"] = _number(known.distances.get((row["origin"], row["dest"])))
+    given |= {name: _number(hours.get(hour, {}).get(name)) for name in WEATHER}
+    return given | {column: _number(known.rates[name].get(row[name])) for name, column in RATES.items()}
 
 
-def model_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def model_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as the model takes them: INPUTS in order, strings and doubles."""
-    frame = pd.DataFrame(rows, columns=INPUTS)
-    return frame.astype({name: "str" if name in CATEGORIES else float for name in INPUTS})
-
-
-# --- forecasts ---------------------------------------------------------------------------------------------------
-
-_KEPT: dict[tuple[str, date, str, date], tuple[Hours, float]] = {}
-"""Hours by provider, business date, origin and day; and until when (on the monotonic clock) they are good."""
+    values = {name: [row[name] for row in rows] for name in INPUTS}
+    doubles = {name: np.array(values[name], dtype=float) for name in INPUTS if name not in CATEGORIES}
+    return pd.DataFrame({**values, **doubles})
 
 
 def forecasts(settings: Settings, wanted: Iterable[tuple[str, date]], today: date) -> dict[tuple[str, date], Hours]:
-    """Hours of each origin and day; none where the provider has none or cannot be asked now.
+    """Hours of each origin and day; none where the provider has none or cannot be asked now."""
 
-    A forecast does not change within a business date, so each is asked for once.
-    """
-    places = {place: (settings.provider_url, today, *place) for place in wanted}
-    now = time.monotonic()
-    new = [place for place, key in places.items() if _KEPT.get(key, ({}, 0.0))[1] < now]
-    if new:
-        with ThreadPoolExecutor(8) as pool:
-            asked = pool.map(lambda place: _hours(settings, *place), new)
-            _KEPT.update({places[place]: answer for place, answer in zip(new, asked, strict=True)})
-    return {place: _KEPT[key][0] for place, key in places.items()}
+    def hours(place: tuple[str, date]) -> Hours:
+        try:
+            return _hours(settings.provider_url, today, *place)
+        except (httpx.HTTPError, Refused, ValueError, KeyError, TypeError) as error:
+            log("weather_missing", origin=place[0], date=place[1], reason=repr(error))
+            return {}
 
-
-def _hours(settings: Settings, origin: str, day: date) -> tuple[Hours, float]:
-    try:
-        answer = fetch(settings, origin, day)
-        if not answer or not answer["hours"]:
-            return {}, float("inf")
-        frame = pd.DataFrame.from_dict(answer["hours"], orient="index").astype(float)
-        frame.index = frame.index.astype(int)
-        return canonical(frame, answer["units"]).to_dict("index"), float("inf")
-    except (httpx.HTTPError, Refused, ValueError, KeyError, TypeError) as error:
-        log("weather_missing", origin=origin, date=day, reason=repr(error))
-        return {}, time.monotonic() + settings.serving["forecast_retry_s"]
+    places = list(wanted)
+    return dict(zip(places, POOL.map(hours, places), strict=True))
 
 
-def fetch(settings: Settings, origin: str, day: date) -> dict[str, Any] | None:
-    """The provider's answer about an airport and day, None where it has none. Raises httpx.HTTPError."""
-    http = _client(settings.provider_url, settings.serving["forecast_timeout_s"])
-    answer = http.get("/weather", params={"origin": origin, "date": str(day)})
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return None
-    return dict(answer.raise_for_status().json())
-
-
-@cache
-def _client(url: str, timeout_s: float) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+@lru_cache(maxsize=512)  # a forecast does not change within a business date, so each is asked for once
+def _hours(url: str, today: date, origin: str, day: date) -> Hours:
+    answer = HTTP.get(f"{url}/weather", params={"origin": origin, "date": str(day)}).raise_for_status().json()
+    hours = pd.DataFrame.from_dict(answer["hours"], orient="index").astype(float).rename(index=int)
+    return canonical(hours, answer["units"]).to_dict("index")
 
 
 def _number(value: Any) -> float | None:

@@ -17,6 +17,7 @@ from delays.features import CATEGORIES, INPUTS, LATE_AFTER_MIN
 LOGGED = ["carrier", "origin", "hour", "distance_mi"]
 """Inputs of a single day that are comparable with a season's snapshot: weather and rates never are."""
 
+SNAPSHOT = "monitoring/snapshot.csv"
 LOOKS_APART_S = 600.0
 
 
@@ -34,11 +35,6 @@ def read_answers(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     numbers = [name for name in [*INPUTS, "p_late", "late"] if name in frame and name not in CATEGORIES]
     return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in numbers})
-
-
-def read_snapshot(settings: Settings) -> pd.DataFrame:
-    """The pinned training snapshot."""
-    return read_answers(settings.root / "monitoring" / "snapshot.csv")
 
 
 def drifted(window: pd.DataFrame, snapshot: pd.DataFrame, columns: list[str], limits: dict[str, Any]) -> list[Finding]:
@@ -89,12 +85,6 @@ def wrong(window: pd.DataFrame, limits: dict[str, Any]) -> list[Finding]:
     return []
 
 
-def look(settings: Settings, window: pd.DataFrame, snapshot: pd.DataFrame) -> list[Finding]:
-    """Everything that is wrong with one window of answers."""
-    drift = drifted(window, snapshot, INPUTS, settings.monitor)
-    return drift + stale(window, settings.monitor["model_days"]) + wrong(window, settings.monitor)
-
-
 def daily(settings: Settings, day: date) -> None:
     """Look at the running service: the answers of `day`, the champion, and the answers of the week before.
 
@@ -102,36 +92,20 @@ def daily(settings: Settings, day: date) -> None:
     """
     from delays import registry  # slow to import, as is Evidently
 
-    findings = []
-    champion = registry.champion()
+    champion, findings = registry.champion(), []
     if champion is not None:
         served = {"model_version": champion.number, "model_train_to": champion.tags.get("train_to")}
         findings += stale(pd.DataFrame([{**served, "business_date": str(day)}]), settings.monitor["model_days"])
     today = answers.logged(settings, day, day).drop_duplicates("row_id", keep="last")
     if len(today) >= settings.monitor["drift_rows"]:
-        window = today.assign(hour=pd.to_numeric(today["sched_dep"].str[11:13], errors="coerce"))
-        findings += drifted(window, read_snapshot(settings), LOGGED, settings.monitor)
-    for finding in findings + week_wrong(settings, day):
+        today["hour"] = today["sched_dep"].str[11:13].astype(float)
+        findings += drifted(today, read_answers(settings.root / SNAPSHOT), LOGGED, settings.monitor)
+    week = answers.logged(settings, day - timedelta(days=7), day - timedelta(days=1)).astype({"flight": "int64"})
+    flown = ingest.read(settings)[0].dropna(subset=["arr_delay_min"])
+    judged = week.merge(flown, on=["carrier", "flight", "origin", "dest", "sched_dep"])
+    findings += wrong(judged.assign(late=judged["arr_delay_min"] > LATE_AFTER_MIN), settings.monitor)
+    for finding in findings:
         alert(settings, finding.kind, finding.subject, finding.text, day, once=True)
-
-
-def week_wrong(settings: Settings, day: date) -> list[Finding]:
-    """Risks said in the last seven days against what the table says of those flights.
-
-    Days differ more than flights do, so the error of the mean is taken over days.
-    """
-    said = answers.logged(settings, day - timedelta(days=7), day - timedelta(days=1))
-    said = said.assign(date=said["sched_dep"].str[:10], flight=pd.to_numeric(said["flight"]).astype("int64"))
-    table, _ = ingest.read(settings)
-    flown = table.dropna(subset=["arr_delay_min"]).merge(said, on=[*ingest.KEY, "dest", "sched_dep"])
-    gap = flown["p_late"] - (flown["arr_delay_min"] > LATE_AFTER_MIN)
-    gaps = gap.groupby(flown["date"]).mean()
-    if len(gaps) < 4:
-        return []
-    if abs(gaps.mean()) <= max(settings.monitor["quality_floor"], 3 * gaps.std() / np.sqrt(len(gaps))):
-        return []
-    text = f"risks of the last {len(gaps)} days are off by {gaps.mean():+.3f} on average"
-    return [Finding("quality", "p_late", text)]
 
 
 def watch(settings: Settings) -> None:
@@ -160,9 +134,12 @@ def main() -> int:
         watch(settings)
     if len(args.window) != len(args.id):
         parser.error("--window and --id come in pairs")
-    snapshot, today = read_snapshot(settings), business_date(settings)
+    snapshot, today, limits = read_answers(settings.root / SNAPSHOT), business_date(settings), settings.monitor
     for path, name in zip(args.window, args.id, strict=True):
-        findings = look(settings, read_answers(path), snapshot)
+        window = read_answers(path)
+        findings = (
+            drifted(window, snapshot, INPUTS, limits) + stale(window, limits["model_days"]) + wrong(window, limits)
+        )
         for finding in findings:
             alert(settings, finding.kind, finding.subject, finding.text, today, window_id=name)
         log("window", id=name, findings=len(findings))

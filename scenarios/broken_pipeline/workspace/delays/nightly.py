@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 from delays import answers, gate, ingest, registry, training
-from delays.config import Settings, alert, load, log, replace
+from delays.config import Settings, alert, load, log, write
 from delays.features import INPUTS
 
 DONE, REFUSED, MISUSED = 0, 2, 64
+REFUSAL: dict[str, Any] = {"decision": "refused", "champion": None, "challenger": None, "metrics": {}}
 
 
 def main() -> int:
@@ -30,68 +31,48 @@ def main() -> int:
 def night(settings: Settings, day: date, challenger: str | None = None) -> int:
     """One night; whatever goes wrong is said before it ends."""
     try:
-        landed = ingest.land(settings, day)
-        arrived = (landed.table["date"] == str(day - timedelta(days=1))).any()
-        report = decide(settings, landed.table, day, challenger) if arrived else _report("refused")
-        if not arrived:
-            report["reason"] = f"nothing was delivered for {day - timedelta(days=1)} that could be accepted"
-        answers.correct(settings, landed.table, day)
+        table, yesterday = ingest.land(settings, day), day - timedelta(days=1)
+        arrived = (table["date"] == str(yesterday)).any()
+        report = {"reason": f"nothing was delivered for {yesterday} that could be accepted"}
+        if arrived:
+            report = decide(settings, table, day, challenger)
+        answers.correct(settings, table, day)
     except Exception as error:
         alert(settings, "nightly_failed", "nightly", f"the night of {day} failed: {error!r}", day)
         raise
     finally:
         shutil.rmtree(settings.scratch / "nightly", ignore_errors=True)
-    write_report(settings, day, {**report, "quarantined": landed.quarantined})
+    report = {**REFUSAL, **report, "quarantined": ingest.quarantined(settings, yesterday)}
+    write(settings.state / "nightly" / f"{day}.json", report)
+    log("nightly", date=day, **report)
     return DONE if arrived else REFUSED
 
 
 def decide(settings: Settings, table: pd.DataFrame, day: date, challenger: str | None) -> dict[str, Any]:
     """Get the challenger, compare it with the champion on the holdout, promote it or hold it back."""
     new = registry.version(challenger) if challenger else training.train(settings, table, day)
-    champion = registry.champion()
+    champion, folder = registry.champion(), settings.scratch / "nightly"
+    report = {"champion": champion and champion.number, "challenger": new.number}
     if champion is not None and champion.number == new.number:
-        return standing_report(settings, day, new.number)
+        return standing(settings, day, new.number) or {
+            **report,
+            "decision": "held",
+            "reason": "the challenger is the champion already",
+        }
     _, holdout = training.split(settings, table, day)
-    folder = settings.scratch / "nightly"
-    standing = registry.load(champion, folder).risks(holdout[INPUTS]) if champion else None
-    decision = gate.decide(holdout, registry.load(new, folder).risks(holdout[INPUTS]), standing, settings.gate)
+    before = registry.load(champion, folder).risks(holdout[INPUTS]) if champion else None
+    decision = gate.decide(holdout, registry.load(new, folder).risks(holdout[INPUTS]), before, settings.gate)
     if decision.promote:
         registry.promote(new.number)
     said = "promoted" if decision.promote else "held"
-    return _report(said, champion.number if champion else None, new.number, decision.metrics, decision.reason)
+    return {**report, "decision": said, "metrics": decision.metrics, "reason": decision.reason}
 
 
-def standing_report(settings: Settings, day: date, challenger: str) -> dict[str, Any]:
-    """The report where the challenger already is the champion: the one that promoted it stands."""
-    try:
-        before = json.loads((settings.state / "nightly" / f"{day}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = {}
-    if before.get("decision") == "promoted" and before.get("challenger") == challenger:
-        return dict(before)
-    return _report("held", challenger, challenger, {}, "the challenger is the champion already")
-
-
-def write_report(settings: Settings, day: date, report: dict[str, Any]) -> None:
-    """Write state/nightly/<D>.json in one piece."""
-    replace(settings.state / "nightly" / f"{day}.json", json.dumps(report, indent=1).encode() + b"\n")
-    log("nightly", date=day, **report)
-
-
-def _report(
-    decision: str,
-    champion: str | None = None,
-    challenger: str | None = None,
-    metrics: dict[str, float] | None = None,
-    reason: str = "",
-) -> dict[str, Any]:
-    return {
-        "decision": decision,
-        "champion": champion,
-        "challenger": challenger,
-        "metrics": metrics or {},
-        "reason": reason,
-    }
+def standing(settings: Settings, day: date, challenger: str) -> dict[str, Any]:
+    """The report of the run that promoted this challenger on the same day, empty where there was none."""
+    path = settings.state / "nightly" / f"{day}.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return before if (before.get("decision"), before.get("challenger")) == ("promoted", challenger) else {}
 
 
 if __name__ == "__main__":

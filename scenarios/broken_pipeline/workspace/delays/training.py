@@ -61,16 +61,12 @@ def split(settings: Settings, table: pd.DataFrame, day: date) -> tuple[pd.DataFr
 
 def lineage(train: pd.DataFrame, holdout: pd.DataFrame) -> dict[str, str]:
     """The tags that name a version's data, code and dates; two versions that agree in them are the same."""
-    rows = [pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes() for frame in (train, holdout)]
-    code = b"".join((Path(__file__).parent / name).read_bytes() for name in CODE)
-    return {
-        "data_digest": hashlib.sha256(b"|".join(rows)).hexdigest(),
-        "code_digest": hashlib.sha256(code).hexdigest(),
-        "train_from": train["date"].min(),
-        "train_to": train["date"].max(),
-        "holdout_from": holdout["date"].min(),
-        "holdout_to": holdout["date"].max(),
-    }
+    rows = b"|".join(pd.util.hash_pandas_object(each, index=False).to_numpy().tobytes() for each in (train, holdout))
+    code = b"|".join((Path(__file__).parent / name).read_bytes() for name in CODE)
+    tags = {"data_digest": hashlib.sha256(rows).hexdigest(), "code_digest": hashlib.sha256(code).hexdigest()}
+    for name, frame in (("train", train), ("holdout", holdout)):
+        tags |= {f"{name}_from": frame["date"].min(), f"{name}_to": frame["date"].max()}
+    return tags
 
 
 def train(settings: Settings, table: pd.DataFrame, day: date) -> Version:
@@ -85,11 +81,9 @@ def log_version(
 ) -> Version:
     """Log a run with the model, its metrics and what it answers on the holdout; register and tag it."""
     answered = holdout.assign(p_late=pipeline.predict_proba(holdout[INPUTS])[:, 1])
-    share = np.full(len(holdout), training["late"].mean())
-    metrics = {
-        METRIC: float(log_loss(holdout["late"], answered["p_late"], labels=[0, 1])),
-        f"baseline_{METRIC}": float(log_loss(holdout["late"], share, labels=[0, 1])),
-    }
+    baseline = np.full(len(holdout), training["late"].mean())
+    risks = {METRIC: answered["p_late"], f"baseline_{METRIC}": baseline}
+    metrics = {name: float(log_loss(holdout["late"], risk, labels=[0, 1])) for name, risk in risks.items()}
     mlflow.set_experiment(NAME)
     with mlflow.start_run(run_name=f"as-of-{day}", tags=tags):
         mlflow.log_params({"rows": len(training), "model": "logistic_regression", "C": 1.0, "seed": SEED})
