@@ -273,7 +273,7 @@ class Known:
     """What a stack's own table says on a business date, read in each way that a doubled row allows."""
 
     rates: Sequence[Mapping[str, Mapping[str, float]]]
-    distances: Mapping[str, frozenset[float]] | Mapping[tuple[str, str], frozenset[float]]
+    distances: Mapping[tuple[str, str], frozenset[float]]
 
     @classmethod
     def of(cls, table: pd.DataFrame, day: date) -> Known:
@@ -288,7 +288,7 @@ def as_trained(said: Said, role: str, models: Models, known: Known, skies: Skies
     wrong = [problem for row, answer in said.pairs() if (problem := _not_own(row, answer, known))]
     wrong += _filled(said, skies, away)
     echoed = [dict(answer.features) for answer in said.answers]
-    for (row, answer), echo in zip(said.pairs(), echoed, strict=True):
+    for row, echo in zip(said.rows, echoed, strict=True):
         echo.update(dict.fromkeys(_unknown(row, skies, away)))
         echo.update({"carrier": row["carrier"], "origin": row["origin"]})
     right = models.risks(role, echoed)
@@ -312,7 +312,7 @@ def _not_own(row: Row, answer: Answer, known: Known) -> str:
         right = [way[of].get(row[of]) for way in known.rates]
         if not any(_same(number(answer, name), value) for value in right):
             return f"{answer.row_id}: {name} is {answer.features.get(name)} where the table makes {right[0]}"
-    values = known.distances.get((row["origin"], row["dest"]), frozenset())  # type: ignore[call-overload]
+    values = known.distances.get((row["origin"], row["dest"]), frozenset())
     echoed = number(answer, "distance_mi")
     if echoed is None if values else echoed is not None:
         return f"{answer.row_id}: distance_mi is {echoed}, the table has {sorted(values)[:3]}"
