@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -69,6 +69,9 @@ _FROM_CANONICAL: Mapping[str, Callable[[pd.Series], pd.Series]] = {
 _DIGITS = 2
 
 REDELIVERED_SHARE = 0.2
+WEATHER_ALONE_SHARE = 0.15
+"""Of redelivered days: what comes again is the weather, of which the first delivery lacked two hours."""
+
 LATE_ROWS = (0.02, 0.08)
 UNFILLED_ROWS = (0.02, 0.05)
 """Shares of a redelivered day: rows that its first delivery lacks, and rows whose arrival it did not know yet."""
@@ -265,7 +268,7 @@ def _wrong(of_day: _Day) -> Iterator[Delivery]:
 def _redelivered(of_day: _Day) -> Iterator[Delivery]:
     """Late rows, and arrivals that the first delivery did not know; some bring the weather anew, some only that."""
     nights = of_day.rng.choice((2, 2, 3))
-    if of_day.rng.random() < 0.15:
+    if of_day.rng.random() < WEATHER_ALONE_SHARE:
         fewer = of_day.weather.drop(index=of_day.rng.sample(list(of_day.weather.index), 2))
         yield of_day.delivery(1, 1, of_day.flights, fewer)
         yield of_day.delivery(2, nights, None, of_day.weather)
@@ -297,22 +300,27 @@ def _csv(frame: pd.DataFrame) -> bytes:
 # --- files --------------------------------------------------------------------------------------------------------
 
 
-def write_feeds(world: World, drawn: Mapping[str, Any], today: date, site: Site) -> None:
+def write_feeds(world: World, drawn: Mapping[str, Any], today: date, site: Site) -> dict[date, list[str]]:
     """What has come by the business date into the workspace's feeds/, and what is hidden into private/.
 
     private/feeds/  what comes on the nights after the business date, a folder a night with paths as below feeds/
     private/weather/<date>.json, private/arrivals/<date>.csv  forecasts, and flights of the hidden days
+
+    Returns the paths below feeds/ that have come, by the night that found them.
     """
     first, last = today - timedelta(days=FEED_DAYS), today + timedelta(days=HIDDEN_DAYS)
+    nights: dict[date, list[str]] = {}
     for delivery in deliveries(world, drawn, first, last):
-        came = delivery.night <= today
-        place = site.workspace / "feeds" if came else site.private / "feeds" / str(delivery.night)
-        write_files(place, delivery.files())
+        files, came = delivery.files(), delivery.night <= today
+        write_files(site.workspace / "feeds" if came else site.private / "feeds" / str(delivery.night), files)
+        if came:
+            nights.setdefault(delivery.night, []).extend(files)
     before, after = (timedelta(days=n) for n in FORECAST_DAYS)
     write_weather(world, drawn, site.private / "weather", today - before, today + after)
     hidden = world.between(today, last).flights
     for day, rows in hidden.groupby("date", sort=True):
         flights.write_csv(rows[list(flights.ARRIVAL_COLUMNS)], site.private / "arrivals" / f"{day}.csv")
+    return dict(sorted(nights.items()))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -342,11 +350,3 @@ def _forecast(rows: pd.DataFrame, units: Mapping[str, str]) -> dict[str, Any]:
         for row in delivered.to_dict("records")
     }
     return {"units": {name: units[name] for name in NAMES}, "hours": hours}
-
-
-def nights(found: Sequence[Delivery]) -> dict[date, list[Delivery]]:
-    """Deliveries by the night that finds them, in order."""
-    by_night: dict[date, list[Delivery]] = {}
-    for delivery in sorted(found, key=lambda each: (each.night, each.day, each.source, each.number)):
-        by_night.setdefault(delivery.night, []).append(delivery)
-    return by_night

@@ -11,7 +11,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ OLDER_DAYS = 81
 """Days that a night looks back on: the first one has deliveries that the workspace does not hold any more."""
 
 MONTHLY_DAY = 28
+MONTHS = 3
 TRAINABLE_DAYS = 81
 """A version needs so many days before it: rates, training and holdout."""
 
@@ -75,20 +76,17 @@ def lay_out(variant: Variant, site: Site) -> None:
     Raises EnvironmentFault without the flights data, ScenarioError with the script's last words when history fails.
     """
     drawn, today = variant.values, variant.business_date
-    world = worlds.read(drawn)
-    deliveries.write_feeds(world, drawn, today, site)
+    world, kept, first = worlds.read(drawn), site.private / "story", today - timedelta(days=NIGHTS)
     write_json(site.private / "calendar.json", calendar(drawn))
-    kept, first = site.private / "story", today - timedelta(days=NIGHTS)
     write_json(kept / "questions.json", questions(world, drawn, today))
     deliveries.write_weather(world, drawn, kept / "weather", first, today + timedelta(days=max(LEAD_DAYS)))
-    story = list(deliveries.deliveries(world, drawn, first - timedelta(days=OLDER_DAYS), today - timedelta(days=1)))
-    later = [each for each in story if first < each.night <= today]
-    write_json(kept / "nights.json", {str(n): files_of(found) for n, found in deliveries.nights(later).items()})
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for each in story:
-            if each.day < today - timedelta(days=deliveries.FEED_DAYS):
-                deliveries.write_files(root / "life" / "feeds", each.files())
+        older = today - timedelta(days=deliveries.FEED_DAYS + 1)
+        for each in deliveries.deliveries(world, drawn, first - timedelta(days=OLDER_DAYS), older):
+            deliveries.write_files(root / "life" / "feeds", each.files())
+        nights = deliveries.write_feeds(world, drawn, today, site)
+        write_json(kept / "nights.json", {str(night): files for night, files in nights.items() if night > first})
         worlds.table(world, today - timedelta(days=1)).to_parquet(root / "truth.parquet", index=False)
         monthly = monthly_nights(flights.first_day(drawn), first)
         told = {"nights": str(first), "kept": str(today - timedelta(days=EARLIEST_ONSET)), "resumed": False}
@@ -115,15 +113,10 @@ def questions(world: worlds.World, drawn: Mapping[str, Any], today: date) -> dic
     return asked
 
 
-def files_of(found: Sequence[deliveries.Delivery]) -> list[str]:
-    """Paths below feeds/ of the files of some deliveries."""
-    return [name for each in found for name in each.files()]
-
-
 def monthly_nights(first_data: date, first_night: date) -> list[date]:
-    """Nights of the versions before the story's: the 28th of each month that has enough days before it."""
+    """Nights of the versions before the story's: the 28th of the latest months that have enough days before it."""
     days = (first_data + timedelta(days=n) for n in range(TRAINABLE_DAYS, (first_night - first_data).days))
-    return [day for day in days if day.day == MONTHLY_DAY]
+    return [day for day in days if day.day == MONTHLY_DAY][-MONTHS:]
 
 
 def calendar(drawn: Mapping[str, Any]) -> dict[str, Any]:
