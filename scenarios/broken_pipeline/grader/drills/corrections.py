@@ -23,7 +23,7 @@ COLUMNS = (
     "row_id", "carrier", "flight", "origin", "dest", "sched_dep", "distance_mi", "p_late", "model_version",
     "scored_at", "supersedes",
 )  # fmt: skip
-KEPT = ("carrier", "flight", "origin", "dest", "sched_dep")
+KEPT = ("carrier", "origin", "dest", "sched_dep")
 OFF_MI = 0.1
 """BRIEF.md; what lies within SLACK of it is judged neither way."""
 
@@ -90,9 +90,13 @@ class Night:
     after: Log
     routes: Routes
 
-    def affected(self) -> dict[str, Line]:
-        """The affected answers by row id."""
-        return {line["row_id"]: line for line in self._open() if _off(line, self.routes, SLACK)}
+    def affected(self) -> dict[str, list[Line]]:
+        """The affected answers by row id; a question that was asked twice has two lines."""
+        found: dict[str, list[Line]] = {}
+        for line in self._open():
+            if _off(line, self.routes, SLACK):
+                found.setdefault(line["row_id"], []).append(line)
+        return found
 
     def doubtful(self) -> set[str]:
         """Row ids of answers whose distance is about as far off as is allowed."""
@@ -171,27 +175,29 @@ def affected_corrected(night: Night, asked: Sequence[str], risks: Mapping[str, t
     for name, was in affected.items():
         problem = _uncorrected(by_row.get(name, []), was, night, risks.get(name), taken)
         if problem:
-            wrong.append(f"{name} ({was['origin']}-{was['dest']}): {problem}")
+            wrong.append(f"{name} ({was[0]['origin']}-{was[0]['dest']}): {problem}")
     if wrong:
         sentence = f"{len(wrong)} of {len(affected)} affected answers are not corrected: {wrong[0]}."
         return Judged(False, sentence, f"{len(wrong)} of {len(affected)}", wrong[:60])
     sentence = f"All {len(affected)} affected answers are superseded as serving answers them now."
-    return Judged(True, sentence, f"{len(affected)}")
+    return Judged(True, sentence, "0")
 
 
 def _uncorrected(
-    lines: Sequence[Line], was: Line, night: Night, now: tuple[str, float] | None, taken: Counter[str]
+    lines: Sequence[Line], was: Sequence[Line], night: Night, now: tuple[str, float] | None, taken: Counter[str]
 ) -> str:
-    if len(lines) != 1:
+    if not 1 <= len(lines) <= len(was):
         return f"{len(lines)} rows supersede it"
-    line = lines[0]
+    line, asked = lines[0], was[0]
     if line.file != str(night.day) or line["scored_at"] != str(night.day):
         return f"it was corrected in the log of {line.file}, scored at {line['scored_at'][:20]}"
     if not line["row_id"] or taken[line["row_id"]] > 1:
         return f"the correction has row_id {line['row_id'][:40]!r}, which is not its own"
-    other = [name for name in KEPT if line[name] != was[name]]
+    other = [name for name in KEPT if line[name] != asked[name]]
+    if _number(line["flight"]) != _number(asked["flight"]):
+        other.append("flight")
     if other:
-        return f"the correction says {other[0]} {line[other[0]][:30]!r}, asked was {was[other[0]][:30]!r}"
+        return f"the correction says {other[0]} {line[other[0]][:30]!r}, asked was {asked[other[0]][:30]!r}"
     if _off(line, night.routes, 0.0):
         return f"the correction says distance_mi {line['distance_mi'][:20]!r}"
     return _other_risk(line, now)

@@ -252,17 +252,16 @@ def offsets_agree(base: Said, others: Sequence[Said]) -> Judged:
     return Judged(True, f"All {asked} rows at another offset have the hour, weather and risk as written.", "0")
 
 
-def alone_agrees(batch: Said, alone: Sequence[Answer]) -> Judged:
-    """A row asked alone has the answer that it had among others."""
-    together = {answer.row_id: answer for answer in batch.answers}
+def alone_agrees(batch: Said, alone: Said) -> Judged:
+    """Questions asked alone have the answers that the same questions had among others; `alone` begins like `batch`."""
     wrong = [
-        f"{answer.row_id} alone {answer.p_late:.6f}, among others {together[answer.row_id].p_late:.6f}"
-        for answer in alone
-        if abs(answer.p_late - together[answer.row_id].p_late) > AGREE
+        f"{its.row_id} alone {its.p_late:.6f}, among others {answer.p_late:.6f}"
+        for its, answer in zip(alone.answers, batch.answers, strict=False)
+        if abs(its.p_late - answer.p_late) > AGREE
     ]
     if wrong:
-        return Judged(False, f"{len(wrong)} of {len(alone)} rows differ: {wrong[0]}.", f"{len(wrong)}", wrong)
-    return Judged(True, f"All {len(alone)} rows have the same answer alone and among {len(batch.rows)}.", "0")
+        return Judged(False, f"{len(wrong)} of {len(alone.rows)} rows differ: {wrong[0]}.", f"{len(wrong)}", wrong)
+    return Judged(True, f"All {len(alone.rows)} rows have the same answer alone and among {len(batch.rows)}.", "0")
 
 
 # --- a model's own risks ----------------------------------------------------------------------------------------------
