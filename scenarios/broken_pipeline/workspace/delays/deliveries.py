@@ -50,7 +50,8 @@ def numbers(place: Path) -> list[int]:
 
 def digest(place: Path) -> str:
     """Digest of every file in a folder; it changes with whatever was delivered."""
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(place.iterdir())}
+    paths = sorted(path for path in place.iterdir() if path.is_file())
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 

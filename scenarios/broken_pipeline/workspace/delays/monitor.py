@@ -103,7 +103,8 @@ def daily(settings: Settings, day: date) -> None:
     week = answers.logged(settings, day - timedelta(days=7), day - timedelta(days=1)).astype({"flight": "int64"})
     flown = ingest.read(settings)[0].dropna(subset=["arr_delay_min"])
     judged = week.merge(flown, on=["carrier", "flight", "origin", "dest", "sched_dep"])
-    findings += wrong(judged.assign(late=judged["arr_delay_min"] > LATE_AFTER_MIN), settings.monitor)
+    limits = {**settings.monitor, "quality_floor": settings.monitor["week_floor"]}
+    findings += wrong(judged.assign(late=judged["arr_delay_min"] > LATE_AFTER_MIN), limits)
     for finding in findings:
         alert(settings, finding.kind, finding.subject, finding.text, day, once=True)
 
