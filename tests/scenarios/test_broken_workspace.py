@@ -614,6 +614,13 @@ class Live:
         """A client of the registry."""
         return mlflow.MlflowClient(self.environment["MLFLOW_TRACKING_URI"])
 
+    def twin(self) -> str:
+        """The number of a new version with the model of version 1."""
+        same = self.registry().get_model_version("flight-delay", "1")
+        model = same.source.removeprefix("models:/")
+        made = self.registry().create_model_version("flight-delay", same.source, same.run_id, model_id=model)
+        return str(made.version)
+
     def aliases(self) -> dict[str, str]:
         """Versions by alias."""
         return dict(self.registry().get_registered_model("flight-delay").aliases)
@@ -725,12 +732,9 @@ def test_a_night_for_which_nothing_came_ends_with_2(live: Live) -> None:
 
 @pytest.mark.slow
 def test_a_challenger_that_is_the_champion_s_equal_is_held(live: Live) -> None:
-    same = live.registry().get_model_version("flight-delay", "1")
-    twin = (
-        live.registry().create_model_version("flight-delay", same.source, same.run_id, model_id=same.model_id).version
-    )
-    code, report = live.night("--challenger", str(twin))
-    assert (code, report["decision"], report["challenger"]) == (0, "held", str(twin))
+    twin = live.twin()
+    code, report = live.night("--challenger", twin)
+    assert (code, report["decision"], report["challenger"]) == (0, "held", twin)
     assert live.aliases()["champion"] == "1"
 
 
@@ -843,14 +847,12 @@ def test_an_unknown_carrier_route_and_hour_get_an_answer(live: Live, address: st
 
 @pytest.mark.slow
 def test_every_worker_follows_the_alias_and_no_request_fails(live: Live, address: str, story: Any) -> None:
-    same, rows = live.registry().get_model_version("flight-delay", "1"), questions(live, story, 3)
-    twin = (
-        live.registry().create_model_version("flight-delay", same.source, same.run_id, model_id=same.model_id).version
-    )
+    rows = questions(live, story, 3)
+    twin = live.twin()
     for number in (twin, "1"):
         live.registry().set_registered_model_alias("flight-delay", "champion", number)
 
-        def followed(number: str = str(number)) -> bool:
+        def followed(number: str = number) -> bool:
             return {ask(address, rows)[0]["model"]["version"] for _ in range(30)} == {number}
 
         until(followed, FOLLOWED_S, lambda: "some answers came from the version before")
