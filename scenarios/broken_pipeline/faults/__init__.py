@@ -6,7 +6,22 @@ traces are what the story's nights leave once the code has it.
 
 from __future__ import annotations
 
-from . import nulls, rows, units, upserts, validation, weather
+from . import (
+    corrections,
+    gate,
+    leak,
+    monitor,
+    nulls,
+    reproducible,
+    rows,
+    serving,
+    split,
+    units,
+    upserts,
+    validation,
+    versioning,
+    weather,
+)
 
 FORMS = (
     *units.FORMS,
@@ -15,4 +30,12 @@ FORMS = (
     *rows.FORMS,
     *weather.FORMS,
     *validation.FORMS,
+    *leak.FORMS,
+    *split.FORMS,
+    *gate.FORMS,
+    *monitor.FORMS,
+    *versioning.FORMS,
+    *reproducible.FORMS,
+    *serving.FORMS,
+    *corrections.FORMS,
 )
