@@ -94,10 +94,10 @@ def visible_file(broken: Site, healthy: Site, fault: DrawnFault) -> Symptom:
 
 RUN = '    with mlflow.start_run(run_name=f"as-of-{day}", tags=tags):\n'
 PLAIN_RUN = '    with mlflow.start_run(run_name=f"as-of-{day}"):\n'
-TAGGED = '    registry.tag(number, {**tags, "metric": METRIC, "metric_value": repr(metrics[METRIC])})\n'
+TAGGED = '    tags = {**tags, "metric": METRIC, "metric_value": repr(metrics[METRIC])}\n'
 TAGGED_LESS = """\
     dates = {name: value for name, value in tags.items() if name.endswith(("_from", "_to"))}
-    registry.tag(number, {**dates, "metric": METRIC, "metric_value": repr(metrics[METRIC])})
+    tags = {**dates, "metric": METRIC, "metric_value": repr(metrics[METRIC])}
 """
 SAYS_TAG = '    """Log a run with the model, its metrics and what it answers on the holdout; register and tag it."""\n'
 SAYS_DATES = (
