@@ -77,7 +77,7 @@ def draw_stops(_: random.Random, values: Values) -> DrawnFault:
         pairs=(("ingestion", "source_coupling"), ("ingestion", "truncated_rows")),
         onset=since_the_bad_days(values),
         pointers=(INGEST, TABLE, REPORTS, "quarantine/*"),
-        symptom=f"While {bad['source']} is refused for a day no other source lands for it; {bad['unmended']} never did.",
+        symptom=f"While {bad['source']} is refused for a day no other source lands; {bad['unmended']} never did.",
         shows_in=("other_sources_land", "quarantine_recovers"),
     )
 
