@@ -74,12 +74,6 @@ def find(tags: dict[str, str]) -> Version | None:
     return max(same, key=lambda entry: int(entry.number), default=None)
 
 
-def tag(number: str, tags: dict[str, str]) -> None:
-    """Put tags on a version."""
-    for key, value in tags.items():
-        client().set_model_version_tag(NAME, number, key, value)
-
-
 def promote(number: str) -> None:
     """Make a version champion, and the champion until now previous."""
     replaced = champion()

@@ -92,15 +92,13 @@ def log_version(
         info = mlflow.sklearn.log_model(
             pipeline,
             name="model",
-            registered_model_name=NAME,
             signature=signature(),
             pip_requirements=REQUIREMENTS,
             pyfunc_predict_fn="predict_proba",
             skops_trusted_types=["numpy.dtype"],
         )
-    number = str(info.registered_model_version)
-    registry.tag(number, {**tags, "metric": METRIC, "metric_value": repr(metrics[METRIC])})
-    return registry.version(number)
+    tags = {**tags, "metric": METRIC, "metric_value": repr(metrics[METRIC])}
+    return registry.version(mlflow.register_model(info.model_uri, NAME, tags=tags).version)
 
 
 def signature() -> ModelSignature:
