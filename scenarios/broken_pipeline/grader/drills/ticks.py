@@ -5,7 +5,7 @@ first    D+1. Other units at other sources than in the story, and back again whe
          one by the day's own rows and one by rows of the day before that come anew; labels changed and rows late on
          days of the holdout.
 second   D+2. Two sources break a published rule each, the third does not.
-third    D+3. One of the two is mended; two sources lack temperature or humidity in 60 % of the hours.
+third    D+3. The one of the two with a wrong value is mended; two sources lack temperature or humidity in 60 % of the hours.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ class Plan:
         """See the module's docstring. `of_second` is the story's, before rules were broken."""
         day, before = self._today + timedelta(days=2), self._today + timedelta(days=1)
         night = Night(_of_night(story, day))
-        mended = self._rng.choice(sorted(self._poisons))
+        mended = next(source for source, rule in self._poisons.items() if rule in alter.VALUES)
         night.more.append(replace(_of_night(of_second, before)[mended], number=2))
         bursts = dict(zip(self._rng.sample(feeds.SOURCES, 2), ("humid_pct", "temp_f"), strict=True))
         for source, column in bursts.items():
