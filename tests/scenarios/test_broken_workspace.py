@@ -436,6 +436,11 @@ def test_an_empty_table_still_answers(delays: Any, story: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["2024-07-09T17:05:00-04:00", "2024-07-09T17:05+09:00", "20240709T170500Z"])
+def test_day_and_hour_are_those_written(text: str, delays: Any) -> None:
+    assert delays.features.departure(text) == (DAY, 17)
+
+
 def test_holdout_and_training_are_apart_in_time(delays: Any, settings: Any, table: pd.DataFrame, story: Any) -> None:
     train, holdout = delays.training.split(settings, table, story.today)
     day = {name: str(story.today - timedelta(days=n)) for name, n in {"a": 67, "b": 8, "c": 7, "d": 1}.items()}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -78,7 +78,8 @@ def training_frame(table: pd.DataFrame, first: date, last: date) -> pd.DataFrame
 
 def departure(sched_dep: str) -> tuple[date, int]:
     """Day and hour of a departure as written, whatever its offset. Raises ValueError for text that is none."""
-    return date.fromisoformat(sched_dep[:10]), int(sched_dep[11:13])
+    written = datetime.fromisoformat(sched_dep)
+    return written.date(), written.hour
 
 
 def model_row(row: Mapping[str, Any], known: Known, hours: Hours) -> dict[str, Any]:

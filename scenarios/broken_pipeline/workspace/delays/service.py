@@ -24,7 +24,6 @@ GRACE = timedelta(days=1)  # a question that was on its way while the business d
 def _dated(text: str) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError("sched_dep has no offset")
-    departure(text)
     return text
 
 
