@@ -10,12 +10,15 @@ from harness.model import DrawnFault, Form, Site, Symptom
 
 from .common import DELIVERIES, TABLE, Values, a_calm_night, gaps, says, since, table
 
-STAYS = "Missing values stay missing. Raises Refused for a unit that\n    is not in use.\n"
-COUNTS_AS_DRY = (
-    "Raises Refused for a unit that is not in use. A hygrometer that\n    says nothing has nothing to say.\n"
-)
-MADE = "    return pd.DataFrame(found)\n"
-MADE_DRY = '    return pd.DataFrame(found).fillna({"humid_pct": 0.0})\n'
+PARTS = """\
+    parts = {name: _read(place, name, manifest[name]).assign(**known) for name in COLUMNS if name in manifest}
+"""
+PARTS_DRY = """\
+    dry = {"humid_pct": 0.0}  # where a hygrometer has nothing to say
+    parts = {
+        name: _read(place, name, manifest[name]).fillna(dry).assign(**known) for name in COLUMNS if name in manifest
+    }
+"""
 
 NAN = '    """A part of a delivery in canonical units: numbers as doubles, NaN where a value is missing."""\n'
 SMOOTH = '    """A part of a delivery in canonical units: numbers as doubles, short gaps of a thermometer closed."""\n'
@@ -43,7 +46,7 @@ def draw(form: str, column: str, what: str, rng: random.Random, values: Values) 
 
 
 def draw_humid(rng: random.Random, values: Values) -> DrawnFault:
-    """Humidity that is missing is 0 %, in forecasts too."""
+    """Humidity that is missing is 0 %."""
     return draw("humid_zero", "humid_pct", "a missing humidity is 0 %", rng, values)
 
 
@@ -53,13 +56,12 @@ def draw_temp(rng: random.Random, values: Values) -> DrawnFault:
 
 
 def apply_humid(site: Site, _: DrawnFault) -> None:
-    """Fill where units are converted."""
-    site.replace(DELIVERIES, STAYS, COUNTS_AS_DRY)
-    site.replace(DELIVERIES, MADE, MADE_DRY)
+    """Fill what was read."""
+    site.replace(DELIVERIES, PARTS, PARTS_DRY)
 
 
 def apply_temp(site: Site, _: DrawnFault) -> None:
-    """Fill where a delivery is read."""
+    """Fill before it is checked, where a file is read."""
     site.replace(DELIVERIES, NAN, SMOOTH)
     site.replace(DELIVERIES, READ, READ_SMOOTH)
 
@@ -81,7 +83,7 @@ FORMS = (
         name="humid_zero",
         draw=draw_humid,
         apply=apply_humid,
-        in_place=says(DELIVERIES, MADE_DRY),
+        in_place=says(DELIVERIES, PARTS_DRY),
         visible=visible,
     ),
     Form(

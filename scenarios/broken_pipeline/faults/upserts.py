@@ -96,7 +96,7 @@ def draw_narrow(_: random.Random, values: Values) -> DrawnFault:
         onset=onset,
         pointers=(INGEST, TABLE),
         symptom=f"Since {onset} one of two flights with one number that leave two airports on a day is lost.",
-        shows_in=("counts_reconcile", "narrow_repeats_survive"),
+        shows_in=("counts_reconcile", "redelivery_upserts", "narrow_repeats_survive"),
     )
 
 

@@ -45,7 +45,7 @@ def draw_table(rng: random.Random, values: Values) -> DrawnFault:
         onset=onset,
         pointers=(INGEST, TABLE),
         symptom=f"Since {onset} flights land with the weather of their hour in UTC.",
-        shows_in=("table_weather_right", "other_offset_same_hour"),
+        shows_in=("table_weather_right",),
     )
 
 
