@@ -19,7 +19,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -34,16 +34,28 @@ from server import provider_server, registry_server
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from stamp import milliseconds, plain_models, stamp_registry
-from windows import write_windows
+from windows import write_prepared, write_windows
 
 MODEL = "flight-delay"
 LEFT = ("table", "quarantine", "state")
 """What the nights leave in a workspace."""
 
+MONDAY = 0
+DRILLS = "state/monitor/drills.csv"
+DRILL_COLUMNS = ["date", "window", "due", "alerts"]
+MONITORED = ("delays/monitor.py", "delays/features.py", "config.toml")
+"""What decides what the monitor says of a window."""
+
+RUN_TWICE = 5
+"""The night so many days before the business date ran again an hour later: cron was started anew in between."""
+
 TRAIN_DAYS = (67, 8)
 SNAPSHOT_ROWS = 5000
 SHIFTS = {"alpha": -0.7, "beta": 0.0, "gamma": 0.7}
 """Added to the log odds: 0.7 moves a risk of 5 % by 0.04."""
+
+
+PLACES = ("healthy", "root", "workspace", "registry", "private", "story", "provider")
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ class Plan:
     resumed    whether the state kept in `story` is where this begins
     monthly    nights of versions that were promoted by hand, before the first night
     codes      [(first night, folder)]: the code from a night on; the first entry's goes back for ever
+    healthy    the healthy tree
     root       an empty folder to live in (may hold feeds/ older than the workspace's)
     workspace  its feeds/ are delivered; gets what the nights leave, and monitoring/ where it is new
     registry   gets mlflow.db and artifacts/
@@ -73,6 +86,7 @@ class Plan:
     resumed: bool
     monthly: tuple[date, ...]
     codes: tuple[tuple[date, Path], ...]
+    healthy: Path
     root: Path
     workspace: Path
     registry: Path
@@ -87,7 +101,7 @@ class Plan:
     def read(cls, path: Path) -> Plan:
         """Read the plan. Raises ValueError, KeyError or OSError where it is not one."""
         raw = json.loads(path.read_text(encoding="utf-8"))
-        places = {name: Path(raw[name]) for name in ("root", "workspace", "registry", "private", "story", "provider")}
+        places = {name: Path(raw[name]) for name in PLACES}
         return cls(
             today=date.fromisoformat(raw["today"]),
             nights=date.fromisoformat(raw["nights"]),
@@ -138,6 +152,11 @@ class Code:
         """A module of the package."""
         return importlib.import_module(f"delays.{name}")
 
+    def as_healthy(self, paths: Sequence[str]) -> bool:
+        """Whether files of the code are the healthy ones."""
+        assert self._folder is not None
+        return all((self._folder / path).read_bytes() == (self._plan.healthy / path).read_bytes() for path in paths)
+
     def settings(self) -> Any:
         """Settings for the folder that the story lives in."""
         return self.module("config").load(self._plan.root)
@@ -160,11 +179,11 @@ def build(plan: Plan) -> None:
             truth = pd.read_parquet(plan.truth)
             by_hand(plan, code, truth, dates)
             rows = write_snapshot(plan, code, truth)
-            write_drills(plan, code, rows)
+            write_private(plan, code, rows)
         for before in range((plan.today - plan.nights).days, 0, -1):
             if plan.day(before) == plan.kept:
                 keep(plan, dates)
-            live(plan, code, plan.day(before))
+            live(plan, code, plan.day(before), again=before == RUN_TWICE)
             note_versions(plan.registry, dates, plan.day(before))
     hand_over(plan)
     stamp_registry(plan.registry, dates)
@@ -242,8 +261,8 @@ def hand_over(plan: Plan) -> None:
 # --- a night and its day ----------------------------------------------------------------------------------------------
 
 
-def live(plan: Plan, code: Code, night: date) -> None:
-    """One night and the answers of the day after it, with that night's code."""
+def live(plan: Plan, code: Code, night: date, again: bool) -> None:
+    """One night, or two runs of it, and the answers of the day after it, with that night's code."""
     code.turn(night)
     plan.clock.write_text(f"{night}\n", encoding="utf-8")
     for name in deliveries_by_night(plan).get(night, []):
@@ -251,18 +270,19 @@ def live(plan: Plan, code: Code, night: date) -> None:
     seed = f"{plan.seed}/{night}"
     random.seed(seed)
     np.random.seed(random.getrandbits(32))  # what draws without a seed of its own draws from these
-    with stopped_clock(night):
-        said = run_night(code, night)
-        answer(plan, code, night)
     with (plan.root / "state" / "cron.log").open("a", encoding="utf-8") as log:
-        log.write(f"{night} bin/nightly --date {night}: {said}\n")
+        for hours in range(2 if again else 1):
+            with stopped_clock(night, hours):
+                log.write(f"{night} bin/nightly --date {night}: {run_night(code, night)}\n")
+    with stopped_clock(night):
+        answer(plan, code, night)
 
 
 class stopped_clock:  # noqa: N801 - reads as a statement
-    """time.time() stands at the night's instant, so that what is made from it is the same whenever it is laid out."""
+    """time.time() stands at the night's instant, or some hours after it: what is made from it is the same each time."""
 
-    def __init__(self, night: date) -> None:
-        self._now = milliseconds(str(night)) / 1000
+    def __init__(self, night: date, hours: int = 0) -> None:
+        self._now = milliseconds(str(night)) / 1000 + 3600 * hours
 
     def __enter__(self) -> None:
         self._real, time.time = time.time, lambda: self._now
@@ -285,6 +305,56 @@ def answer(plan: Plan, code: Code, day: date) -> None:
     rows = json.loads((plan.story / "questions.json").read_text(encoding="utf-8"))[str(day)]
     model = registry.load(registry.champion(), settings.scratch)
     answers.append(settings, rows, answers.answer_rows(settings, rows, model, day), day)
+
+
+def drill(plan: Plan, code: Code, monday: date) -> None:
+    """Put prepared windows to the monitor, and note what it says: state/monitor/drills.csv.
+
+    That takes seconds, so what the same code said in the healthy layout is taken from there.
+    """
+    path = plan.root / DRILLS
+    rows = (
+        pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame(columns=DRILL_COLUMNS)
+    )
+    standing = plan.story / "drills.csv"
+    if plan.resumed and code.as_healthy(MONITORED):
+        said = pd.read_csv(standing, dtype=str, keep_default_na=False)
+        said = said[said["date"] == str(monday)]
+    else:
+        said = _drilled(plan, code, monday)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat([rows, said], ignore_index=True).to_csv(path, index=False, lineterminator="\n")
+    if not plan.resumed:
+        shutil.copyfile(path, standing)
+
+
+def _drilled(plan: Plan, code: Code, monday: date) -> pd.DataFrame:
+    home, prepared = plan.root / "drill", plan.story / "prepared"
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "monitoring").mkdir(parents=True)
+    shutil.copyfile(plan.root / "config.toml", home / "config.toml")
+    shutil.copyfile(plan.workspace / "monitoring" / "snapshot.csv", home / "monitoring" / "snapshot.csv")
+    index = json.loads((prepared / "index.json").read_text(encoding="utf-8"))
+    monitor = code.module("monitor")
+    loaded, words = monitor.load, sys.argv
+    monitor.load = lambda: loaded(home)
+    sys.argv = ["monitor", *(word for each in index for word in _named(prepared, each))]
+    try:
+        monitor.main()
+    finally:
+        monitor.load, sys.argv = loaded, words
+    alerts = home / "state" / "alerts.jsonl"
+    lines = [json.loads(line) for line in alerts.read_text(encoding="utf-8").splitlines()] if alerts.is_file() else []
+    said = {
+        each["id"]: "; ".join(f"{line['kind']} {line['subject']}" for line in lines if line["window_id"] == each["id"])
+        for each in index
+    }
+    rows = [(str(monday), each["window"], each["due"], said[each["id"]]) for each in index]
+    return pd.DataFrame(rows, columns=DRILL_COLUMNS)
+
+
+def _named(prepared: Path, entry: Mapping[str, str]) -> tuple[str, str, str, str]:
+    return "--window", str(prepared / entry["file"]), "--id", entry["id"]
 
 
 # --- what was there before the nights, and what drills need ----------------------------------------------------------
@@ -311,8 +381,8 @@ def write_snapshot(plan: Plan, code: Code, truth: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def write_drills(plan: Plan, code: Code, rows: pd.DataFrame) -> None:
-    """private/models, which drills register by the brief's contract, and private/windows."""
+def write_private(plan: Plan, code: Code, rows: pd.DataFrame) -> None:
+    """private/models, which drills register by the brief's contract, and the monitor's windows."""
     training, inputs = code.module("training"), list(code.module("features").INPUTS)
     good = training.fit(rows)
     models = {"good": good, "worse": turned_round(good), "constant": constant(rows, inputs)}
@@ -329,7 +399,12 @@ def write_drills(plan: Plan, code: Code, rows: pd.DataFrame) -> None:
     plain_models(plan.private / "models")
     about = {"version": "1", "train_to": str(plan.day(TRAIN_DAYS[1])), "today": plan.today, "seed": plan.seed}
     about |= {"inputs": inputs}
-    write_windows(plan.private / "windows", rows, lambda each: good.predict_proba(each[inputs])[:, 1], about)
+
+    def risk(each: pd.DataFrame) -> Any:
+        return good.predict_proba(each[inputs])[:, 1]
+
+    write_windows(plan.private / "windows", rows, risk, about)
+    write_prepared(plan.story / "prepared", rows, risk, about)
 
 
 def constant(rows: pd.DataFrame, inputs: Sequence[str]) -> Pipeline:

@@ -180,6 +180,7 @@ def _live(variant: Variant, site: Site, folder: Path, told: Mapping[str, Any]) -
     home.mkdir(exist_ok=True)
     plan = {
         "today": str(variant.business_date),
+        "healthy": str(WORKSPACE),
         "root": str(home),
         "workspace": str(site.workspace),
         "registry": str(site.registry),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ ROWS = 500
 CLEAN = 10
 UNKNOWN_SHARE = 0.2
 """Share of a clean window's answers whose flight has not arrived yet."""
+
+STALE_VERSION = "2"
 
 Risk = Callable[[pd.DataFrame], Any]
 Change = Callable[[pd.DataFrame, np.random.Generator], pd.Series]
@@ -100,16 +102,42 @@ class Maker:
 
 def write_windows(folder: Path, rows: pd.DataFrame, risk: Risk, about: Mapping[str, Any]) -> None:
     """Write the windows and index.json; `about` has inputs, version, train_to, today and seed."""
-    rng = np.random.default_rng(about["seed"])
-    maker = Maker(rows, about["inputs"], risk, about["version"], about["train_to"], about["today"], rng)
-    folder.mkdir(parents=True, exist_ok=True)
-    index = []
+    maker = _maker(rows, risk, about, 0)
     makers = (_clean, _drift, _nulls, _model_stale, _quality)
-    for number, (kind, subject, what, frame) in enumerate(each for make in makers for each in make(maker)):
+    made = [each for make in makers for each in make(maker)]
+    _write(
+        folder,
+        [frame for *_, frame in made],
+        [{"kind": kind, "subject": subject, "what": what} for kind, subject, what, _ in made],
+    )
+
+
+def write_prepared(folder: Path, rows: pd.DataFrame, risk: Risk, about: Mapping[str, Any]) -> None:
+    """Write a few windows as the story's own people have them, and index.json with what they are and what is due."""
+    maker = _maker(rows, risk, about, 1)
+    celsius, humid = DRIFTS[0], NULLS[1]
+    made = [
+        ("nothing wrong", "", maker.window(maker.draw())),
+        (f"{celsius[0]} in {celsius[1]}", f"drift {celsius[0]}", _changed(maker, "drift", *celsius)[-1]),
+        (f"{humid[0]} {humid[1]}", f"nulls {humid[0]}", _changed(maker, "nulls", *humid)[-1]),
+        ("a model of the spring", f"model_stale {STALE_VERSION}", _model_stale(maker)[1][-1]),
+    ]
+    _write(folder, [frame for *_, frame in made], [{"window": what, "due": due} for what, due, _ in made])
+
+
+def _maker(rows: pd.DataFrame, risk: Risk, about: Mapping[str, Any], number: int) -> Maker:
+    rng = np.random.default_rng([about["seed"], number])
+    return Maker(rows, about["inputs"], risk, about["version"], about["train_to"], about["today"], rng)
+
+
+def _write(folder: Path, frames: Sequence[pd.DataFrame], index: Sequence[Mapping[str, Any]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    named = []
+    for number, (frame, entry) in enumerate(zip(frames, index, strict=True)):
         name = f"w{number:02d}"
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-        index.append({"id": name, "file": f"{name}.csv", "kind": kind, "subject": subject, "what": what})
-    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+        named.append({"id": name, "file": f"{name}.csv", **entry})
+    (folder / "index.json").write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
 
 
 Windows = list[tuple[str, str | None, str, pd.DataFrame]]
@@ -138,7 +166,9 @@ def _model_stale(maker: Maker) -> Windows:
             "model_stale",
             None,
             f"D-{n}",
-            maker.window(maker.draw(), model_train_to=str(maker.today - timedelta(days=n)), model_version="2"),
+            maker.window(
+                maker.draw(), model_train_to=str(maker.today - timedelta(days=n)), model_version=STALE_VERSION
+            ),
         )
         for n in (50, 75, 110)
     ]
