@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import csv
 import random
+from datetime import date
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import Values, says
-from .registered import MONITOR, a_night, edits
+from .common import Values, before, says
+from .registered import MONITOR, edits
 
 DRILLS = "state/monitor/drills.csv"
+NIGHTS = 20
+
+
+def second_drill(values: Values) -> date:
+    """The second Monday of the story: on each prepared windows are put to the monitor."""
+    days = [before(values, n) for n in range(NIGHTS, 0, -1)]
+    return [day for day in days if day.weekday() == 0][1]
+
 
 # --- fills_first ----------------------------------------------------------------------------------------------------
 
@@ -26,9 +35,9 @@ MADE_FILLED = """\
 """
 
 
-def draw_fills(rng: random.Random, values: Values) -> DrawnFault:
+def draw_fills(_: random.Random, values: Values) -> DrawnFault:
     """Missing values are filled before anything is looked at."""
-    onset = a_night(rng, values)
+    onset = second_drill(values)
     return DrawnFault(
         slot="monitor",
         form="fills_first",
@@ -57,9 +66,9 @@ LOOKED = "            drifted(window, snapshot, INPUTS, limits) + stale"
 LOOKED_AT_ITSELF = "            drifted(window, reference, INPUTS, limits) + stale"
 
 
-def draw_current(rng: random.Random, values: Values) -> DrawnFault:
+def draw_current(_: random.Random, values: Values) -> DrawnFault:
     """A window is compared with itself."""
-    onset = a_night(rng, values)
+    onset = second_drill(values)
     return DrawnFault(
         slot="monitor",
         form="reference_is_current",
