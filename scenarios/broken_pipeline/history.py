@@ -276,6 +276,10 @@ def live(plan: Plan, code: Code, night: date, again: bool) -> None:
                 log.write(f"{night} bin/nightly --date {night}: {run_night(code, night)}\n")
     with stopped_clock(night):
         answer(plan, code, night)
+        with suppress(Exception):  # the monitor looks again later, and says nothing until it can
+            code.module("monitor").daily(code.settings(), night)
+        if night.weekday() == MONDAY:
+            drill(plan, code, night)
 
 
 class stopped_clock:  # noqa: N801 - reads as a statement
