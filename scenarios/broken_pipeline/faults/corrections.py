@@ -18,7 +18,7 @@ def first_corrections(values: Values) -> date:
     return min(date.fromisoformat(wrong["date"]) for wrong in values["wrong"]) + timedelta(days=1)
 
 
-# --- in_place -------------------------------------------------------------------------------------------------------
+# --- written_over -------------------------------------------------------------------------------------------------------
 
 SAYS = '    """Answer affected rows again, by the champion, and append that to the log of `day`; returns how many."""\n'
 SAYS_AMENDED = (
@@ -61,7 +61,7 @@ def draw_in_place(_: random.Random, values: Values) -> DrawnFault:
     onset = first_corrections(values)
     return DrawnFault(
         slot="corrections",
-        form="in_place",
+        form="written_over",
         pairs=(("corrections", "history_lost"), ("request handling", "history_lost")),
         onset=onset,
         pointers=(ANSWERS, LOG),
@@ -134,7 +134,7 @@ def _needless(site: Site, first: date) -> int:
 FORMS = (
     Form(
         slot="corrections",
-        name="in_place",
+        name="written_over",
         draw=draw_in_place,
         apply=apply_in_place,
         in_place=says(ANSWERS, AMENDED),

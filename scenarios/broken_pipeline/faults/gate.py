@@ -25,7 +25,7 @@ THRESHOLD = '        thresholds["log_loss"] = MetricThreshold(min_absolute_chang
 GAIN = '        gain = standing["log_loss"] - new["log_loss"]\n'
 LIMIT = "auc_at_least = 0.55       # a constant has 0.5\n"
 
-# --- accuracy -------------------------------------------------------------------------------------------------------
+# --- counts_right -------------------------------------------------------------------------------------------------------
 
 IMPORT = "from sklearn.metrics import log_loss, roc_auc_score\n"
 IMPORT_ACCURACY = "from sklearn.metrics import accuracy_score, log_loss, roc_auc_score\n"
@@ -67,7 +67,7 @@ def draw_accuracy(rng: random.Random, values: Values) -> DrawnFault:
     onset = a_night(rng, values)
     return DrawnFault(
         slot="gate",
-        form="accuracy",
+        form="counts_right",
         pairs=PAIRS[::-1],
         onset=onset,
         pointers=(GATE, REPORTS, CONFIG),
@@ -198,7 +198,7 @@ def _contradicts(metrics: dict[str, float]) -> bool:
 FORMS = (
     Form(
         slot="gate",
-        name="accuracy",
+        name="counts_right",
         draw=draw_accuracy,
         apply=apply_accuracy,
         in_place=says(GATE, ACCURATE),
