@@ -18,7 +18,7 @@ def first_corrections(values: Values) -> date:
     return min(date.fromisoformat(wrong["date"]) for wrong in values["wrong"]) + timedelta(days=1)
 
 
-# --- written_over -------------------------------------------------------------------------------------------------------
+# --- written_over -----------------------------------------------------------------------------------------------------
 
 SAYS = '    """Answer affected rows again, by the champion, and append that to the log of `day`; returns how many."""\n'
 SAYS_AMENDED = (

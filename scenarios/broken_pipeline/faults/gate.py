@@ -25,7 +25,7 @@ THRESHOLD = '        thresholds["log_loss"] = MetricThreshold(min_absolute_chang
 GAIN = '        gain = standing["log_loss"] - new["log_loss"]\n'
 LIMIT = "auc_at_least = 0.55       # a constant has 0.5\n"
 
-# --- counts_right -------------------------------------------------------------------------------------------------------
+# --- counts_right -----------------------------------------------------------------------------------------------------
 
 IMPORT = "from sklearn.metrics import log_loss, roc_auc_score\n"
 IMPORT_ACCURACY = "from sklearn.metrics import accuracy_score, log_loss, roc_auc_score\n"
