@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScal
 STRAIGHT = ["precip_in", "visib_mi"]
 """Nearly always the same: quantiles of them are no knots."""
 BENT = [name for name in NUMBERS if name not in STRAIGHT]
-TRUSTED = ["numpy.dtype", "scipy.interpolate._bsplines.BSpline"]
+TRUSTED = ["numpy.dtype", "scipy._lib.array_api_compat.numpy._aliases.asarray", "scipy.interpolate._bsplines.BSpline"]
 PACKAGES = ["scikit-learn", "pandas", "skops", "scipy"]
 
 
