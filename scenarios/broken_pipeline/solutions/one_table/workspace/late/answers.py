@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from late import inputs
@@ -71,7 +71,7 @@ def _affected(day: date, book: inputs.Book) -> Iterator[inputs.Question]:
     for line in lines:
         name = (line["row_id"], *_flight(line))
         now = book.miles.get((line["origin"], line["dest"]))
-        if name in superseded or line["sched_dep"][:10] < str(day) or not _off(line["distance_mi"], now):
+        if name in superseded or _leaves(line) < day or not _off(line["distance_mi"], now):
             continue
         superseded.add(name)
         fresh = _fresh(f"{line['row_id']}-corrected-{day}", taken)
@@ -85,6 +85,13 @@ def _read(path: Any) -> list[dict[str, str]]:
 
 def _flight(line: dict[str, str]) -> tuple[str, ...]:
     return tuple(line[name] for name in ASKED[1:])
+
+
+def _leaves(line: dict[str, str]) -> date:
+    try:
+        return datetime.fromisoformat(line["sched_dep"]).date()
+    except ValueError:  # no service of ours has answered such a line
+        return date.min
 
 
 def _off(logged: str, now: float | None) -> bool:

@@ -6,7 +6,7 @@ last week, and only these are read.
 
 import csv
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from io import StringIO
 from uuid import NAMESPACE_OID, uuid5
 
@@ -42,7 +42,7 @@ def write(today: date, rows: Sequence[Row], answers: Sequence[Row]) -> None:
 def affected(today: date, about: Known) -> list[Row]:
     """Questions to answer anew: of flights from today on, logged with a distance that is not the route's now."""
     log = _read(today)
-    log = log[log["sched_dep"].str[:10] >= str(today)].copy()
+    log = log[[datetime.fromisoformat(text).date() >= today for text in log["sched_dep"]]].copy()
     if log.empty:
         return []
     now = [about.miles.get(route) for route in zip(log["origin"], log["dest"], strict=True)]
