@@ -940,6 +940,36 @@ def test_the_monitor_names_what_is_wrong_with_a_window_and_is_silent_on_a_clean_
     assert [alert["window_id"] for alert in said] == [name for name in windows if name != "clean"]
 
 
+WATCHED = "import sys; from datetime import date; from delays import config, monitor; "
+WATCHED += "monitor.daily(config.load(), date.fromisoformat(sys.argv[1]))"
+
+
+def watched(live: Live, day: date) -> list[str]:
+    """Kind and subject of what the watch says on a day, looking twice."""
+    path = live.root / "state" / "alerts.jsonl"
+    before = len(path.read_text().splitlines())
+    for _ in range(2):
+        ended = live.run("python", "-c", WATCHED, str(day))
+        assert ended.returncode == 0, ended.stderr
+    said = [json.loads(line) for line in path.read_text().splitlines()[before:]]
+    return [f"{alert['kind']} {alert['subject']}" for alert in said]
+
+
+@pytest.mark.slow
+def test_the_watch_says_once_what_is_wrong_with_the_service(
+    live: Live, table: pd.DataFrame, story: Any, delays: Any
+) -> None:
+    assert watched(live, live.today) == []
+    assert watched(live, live.today + timedelta(days=38)) == ["model_stale 1"]
+    settings, day = delays.config.load(live.root), live.today - timedelta(days=2)
+    flown = table[table["date"] == str(day)].dropna(subset=["arr_delay_min"]).head(300)
+    rows = [{"row_id": f"w{n}", **row} for n, row in enumerate(flown.to_dict("records"))]
+    model = {"version": "1"}
+    said = [{"features": {"distance_mi": row["distance_mi"]}, "p_late": 0.9, "model": model} for row in rows]
+    delays.answers.append(settings, rows, said, day)
+    assert watched(live, live.today) == ["quality p_late"]
+
+
 # --- the size of it ---------------------------------------------------------------------------------------------------
 
 
