@@ -138,16 +138,17 @@ def since(frame: pd.DataFrame, day: date) -> pd.DataFrame:
 
 
 def delivered(site: Site, first: date) -> pd.DataFrame:
-    """The flights that were delivered for the days from `first` on, in whatever delivery: KEY.
+    """The flights that were delivered for the days from `first` to D-2, in whatever delivery: KEY.
 
-    What the night of the business date finds is among them: it has not been.
+    The night of the business date has not been: of later deliveries that it finds some are among them.
     """
+    last = str(table(site)["date"].max())
     parts = [
         pd.read_csv(path, usecols=["carrier", "flight"], keep_default_na=False).assign(
             date=path.parent.name, origin=path.parent.parent.name
         )
         for path in sorted((site.workspace / "feeds").glob("*/*/*.flights.csv"))
-        if path.parent.name >= str(first)
+        if str(first) <= path.parent.name <= last
     ]
     return pd.concat(parts, ignore_index=True)[KEY].drop_duplicates()
 

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import random
+from datetime import date
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import DELIVERIES, INGEST, TABLE, Values, a_calm_night, delivered, keys, says, second_deliveries, table
+from .common import (
+    DELIVERIES,
+    INGEST,
+    TABLE,
+    Values,
+    a_calm_night,
+    delivered,
+    keys,
+    records,
+    says,
+    second_deliveries,
+    table,
+)
 
 # --- cap_280 ----------------------------------------------------------------------------------------------------------
 
@@ -77,10 +90,14 @@ def apply_first(site: Site, _: DrawnFault) -> None:
 def visible(broken: Site, healthy: Site, fault: DrawnFault) -> Symptom:
     """Flights that were delivered since the onset, in whatever delivery, and are not in the table."""
     assert fault.onset is not None
-    counts = [
-        float(len(keys(delivered(site, fault.onset)).difference(keys(table(site))))) for site in (broken, healthy)
-    ]
-    return Symptom(f"delivered flights since {fault.onset} that are not in the table", *counts)
+    counts = [_lacking(site, fault.onset) for site in (broken, healthy)]
+    return Symptom(f"delivered flights since {fault.onset}, but refused ones, that are not in the table", *counts)
+
+
+def _lacking(site: Site, first: date) -> float:
+    lacking = keys(delivered(site, first)).difference(keys(table(site)))
+    refused = records(site)
+    return float(sum((source, day) not in refused for day, _, _, source in lacking))
 
 
 FORMS = (

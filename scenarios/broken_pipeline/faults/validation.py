@@ -24,8 +24,8 @@ LOGGED = '        log("odd_delivery", delivery=delivery.number, broken=broken)\n
 
 
 def since_the_bad_days(values: Values) -> date:
-    """The first of the bad days: until then there was nothing to refuse."""
-    return date.fromisoformat(values["bad"]["days"][0])
+    """The night that finds the first of three bad days, of which one was never mended."""
+    return date.fromisoformat(values["bad"]["days"][1])
 
 
 def draw_swallowed(_: random.Random, values: Values) -> DrawnFault:
