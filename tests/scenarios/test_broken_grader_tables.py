@@ -285,7 +285,14 @@ def test_weather_of_any_constant_hour_away_is_seen(hours: int, right: Any) -> No
     moved = table.assign(**{name: sky[name].to_numpy() for name in sky.columns})
     judged = landed.weather_right(landed.Compared(moved, right))
     assert not judged.ok
-    assert set(judged.details["hours_away"].values()) == {hours}
+    assert judged.details["hours_away"] == {source: [hours] for source in feeds.SOURCES}
+
+
+def test_an_hour_away_on_some_days_only_is_no_matter_of_units(right: Any) -> None:
+    table = as_table(right)
+    late = table["date"] >= "2024-07-08"
+    moved = another_hour(table, right).where(late, table)
+    assert failing(moved.astype({"flight": int}), right) == {"hour"}
 
 
 def test_an_empty_table_passes_nothing(right: Any) -> None:

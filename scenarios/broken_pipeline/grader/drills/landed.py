@@ -1,7 +1,7 @@
 """Judges a canonical table against the truth. Each judgement looks at one thing and leaves the others to their checks.
 
-Rows are joined by key, so that a missing row is judged once, by the checks that count rows; cells are compared where
-both sides have a value, so that a filled or lost value is judged by the checks of missing values; and where a table's
+Rows are joined by key, so that a missing row is judged once, by the checks that count rows. Cells are compared where
+both sides have a value, so that a filled or lost value is judged by the checks of missing values. Where a source-day's
 weather is that of an hour some constant number of hours away, cells are compared with that hour, but by the check of
 the hour itself.
 """
@@ -103,15 +103,21 @@ class Compared:
         return delivered - _source_days(self.keys)
 
     @cached_property
-    def shift(self) -> dict[str, int]:
-        """By origin: how many hours away the weather is that the table has, judged by humidity."""
-        return {origin: _shift(rows, self.truth) for origin, rows in self.joined.groupby("origin")}
+    def shift(self) -> pd.Series:
+        """For each row of `joined`: how many hours away the weather is that its source-day has, judged by humidity."""
+        return _shift(self.joined, self.truth)
 
     @cached_property
     def aligned(self) -> pd.DataFrame:
         """`joined` with the truth's weather of the hour that the table has, by `shift`."""
-        parts = [_at(rows, self.truth, self.shift[str(origin)]) for origin, rows in self.joined.groupby("origin")]
-        return pd.concat(parts) if parts else self.joined
+        parts = [_at(self.joined[self.shift == hours], self.truth, int(hours)) for hours in self.shift.unique()]
+        return pd.concat(parts).sort_index() if parts else self.joined
+
+    def shifted(self) -> dict[str, list[int]]:
+        """The hours away that some source-days of an origin are, where any is."""
+        away = self.shift[self.shift != 0]
+        found = away.groupby(self.joined["origin"]).unique()
+        return {str(origin): sorted(int(n) for n in hours) for origin, hours in found.items()}
 
 
 def _source_days(keys: pd.MultiIndex) -> set[tuple[str, str]]:
@@ -119,18 +125,25 @@ def _source_days(keys: pd.MultiIndex) -> set[tuple[str, str]]:
     return set(frame.itertuples(index=False, name=None))
 
 
-def _shift(rows: pd.DataFrame, truth: Truth) -> int:
-    sample = rows.iloc[:: max(1, len(rows) // 4000)]
-    if _agreement(sample) > CLEARLY:
-        return 0
-    agree = {hours: _agreement(_at(sample, truth, hours)) for hours in SHIFTS}
-    best = max(agree, key=lambda hours: (agree[hours], -abs(hours)))
-    return best if agree[best] > agree[0] + CLEARLY / 2 else 0
+def _shift(rows: pd.DataFrame, truth: Truth) -> pd.Series:
+    days = [rows["origin"], rows["date"]]
+    found = pd.Series(0, index=rows.index)
+    plain = _agrees(rows).groupby(days).transform("mean")
+    odd = rows[plain < CLEARLY]
+    if odd.empty:
+        return found
+    agree = {hours: _agrees(_at(odd, truth, hours)).groupby([odd["origin"], odd["date"]]).mean() for hours in SHIFTS}
+    by_day = pd.DataFrame(agree).fillna(0.0)
+    best = by_day.idxmax(axis=1).where(by_day.max(axis=1) > CLEARLY, 0)
+    places = pd.MultiIndex.from_frame(odd[["origin", "date"]])
+    found.loc[odd.index] = best.reindex(places).to_numpy()
+    return found
 
 
-def _agreement(rows: pd.DataFrame) -> float:
+def _agrees(rows: pd.DataFrame) -> pd.Series:
+    """1.0 or 0.0 where both have a humidity, NaN elsewhere."""
     known = rows["right_humid_pct"].notna() & rows["humid_pct"].notna()
-    return float((~_differs(rows, "humid_pct"))[known].mean()) if known.any() else 0.0
+    return (~_differs(rows, "humid_pct")).astype(float).where(known)
 
 
 def _at(rows: pd.DataFrame, truth: Truth, hours: int) -> pd.DataFrame:
@@ -191,8 +204,8 @@ def missing_stays_missing(compared: Compared) -> Judged:
     shares, wrong = {}, ""
     for column in WEATHER.values():
         due = rows[rows[f"right_{column}"].isna()]
-        if compared.shift and any(compared.shift.values()):
-            due = due[due["right_hour"].between(6, 18)]  # a shift that wraps at midnight is no filled value
+        away = compared.shift.loc[due.index] != 0
+        due = due[~away | due["right_hour"].between(6, 18)]  # a shift that wraps at midnight is no filled value
         filled = due[due[column].notna()]
         shares[column] = (len(filled), len(due))
         if len(filled) > FILLED_AT_MOST * len(due) and not wrong:
@@ -220,7 +233,7 @@ def weather_right(compared: Compared) -> Judged:
         return Judged(False, "No row of the table could be compared.", "no row")
     by_hour = bad.groupby(rows["right_hour"]).agg(["mean", "size"])
     worst = by_hour[by_hour["size"] >= 20]["mean"].max()
-    shifted = {origin: hours for origin, hours in compared.shift.items() if hours}
+    shifted = compared.shifted()
     details = {"by_hour": by_hour["mean"].round(4).to_dict(), "hours_away": shifted}
     measured = f"{int(bad.sum())}"
     if bad.mean() > WRONG_HOURS_AT_MOST or worst > 20 * WRONG_HOURS_AT_MOST:
@@ -230,8 +243,8 @@ def weather_right(compared: Compared) -> Judged:
     return Judged(True, f"{len(rows) - bad.sum()} of {len(rows)} rows have their hour's weather.", measured, details)
 
 
-def _hours(shifted: dict[str, int]) -> str:
-    return ", ".join(f"{hours:+d} h at {origin}" for origin, hours in sorted(shifted.items()))
+def _hours(shifted: dict[str, list[int]]) -> str:
+    return ", ".join(f"{hours[0]:+d} h at {origin}" for origin, hours in sorted(shifted.items()))
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

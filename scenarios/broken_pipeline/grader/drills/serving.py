@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scenario_base.drills.rows import AGREE, Row
 
 from harness.probes.answers import Answer
@@ -283,23 +285,31 @@ class Known:
 
 
 def as_trained(said: Said, role: str, models: Models, known: Known, skies: Skies, away: Mapping[str, int]) -> Judged:
-    """Risks are the model's on the echoed inputs, and those are the question's and the table's own."""
+    """Risks are the model's on the echoed inputs, and those are the question's and the table's own.
+
+    Without a role nobody knows the model that answers (another check's), and the inputs alone are looked at.
+    """
     wrong = [problem for row, answer in said.pairs() if (problem := _not_own(row, answer, known))]
     wrong += _filled(said, skies, away)
     echoed = [dict(answer.features) for answer in said.answers]
     for row, echo in zip(said.rows, echoed, strict=True):
         echo.update(dict.fromkeys(_unknown(row, skies, away)))
         echo.update({"carrier": row["carrier"], "origin": row["origin"]})
-    right = models.risks(role, echoed)
-    risks = [
+    risks = _other_risks(said, models.risks(role, echoed)) if role else []
+    if risks or wrong:
+        sentence = f"{len(risks)} of {len(said.rows)} risks and {len(wrong)} inputs differ: {[*risks, *wrong][0]}."
+        return Judged(False, sentence, f"{len(risks) + len(wrong)}", [*risks[:40], *wrong[:40]])
+    if not role:
+        return Judged(True, f"All {len(said.rows)} answers echo right inputs; their model is no registered one.", "0")
+    return Judged(True, f"All {len(said.rows)} risks are the model's on the inputs that they echo.", "0")
+
+
+def _other_risks(said: Said, right: NDArray[np.float64]) -> list[str]:
+    return [
         f"{answer.row_id}: p_late {answer.p_late:.6f} where the model says {p:.6f} of the same inputs"
         for answer, p in zip(said.answers, right, strict=True)
         if abs(answer.p_late - p) > AGREE
     ]
-    if risks or wrong:
-        sentence = f"{len(risks)} of {len(said.rows)} risks and {len(wrong)} inputs differ: {[*risks, *wrong][0]}."
-        return Judged(False, sentence, f"{len(risks) + len(wrong)}", [*risks[:40], *wrong[:40]])
-    return Judged(True, f"All {len(said.rows)} risks are the model's on the inputs that they echo.", "0")
 
 
 def _not_own(row: Row, answer: Answer, known: Known) -> str:

@@ -5,7 +5,8 @@ first    D+1. Other units at other sources than in the story, and back again whe
          one by the day's own rows and one by rows of the day before that come anew; labels changed and rows late on
          days of the holdout.
 second   D+2. Two sources break a published rule each, the third does not.
-third    D+3. The one of the two with a wrong value is mended; two sources lack temperature or humidity in 60 % of the hours.
+third    D+3. The one of the two with a wrong value is mended; two sources lack temperature or humidity in more than
+         half of the hours.
 """
 
 from __future__ import annotations

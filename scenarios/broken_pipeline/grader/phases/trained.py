@@ -71,21 +71,22 @@ def _answer(run: Run, name: str, probes: Sequence[Row]) -> None:
 
 
 def on_hidden_days(run: Run) -> None:
-    """What bin/train made last, on the seven days from the business date on."""
+    """What bin/train made last, on the seven days from the business date on; inputs are echoed by any version."""
     pair, bench = run.pair, run.bench
-    mine, theirs = (run.made["two"].of(stack) for stack in pair.stacks)
-    if "two" not in run.answers:
-        raise StackError(pair.candidate.name, f"{mine.name} was made champion, and serving does not answer with it.")
     found = quality.ask_hidden(pair)
-    steps: dict[str, Callable[[], None]] = {
-        "trained_quality": lambda: hidden.trained_quality(pair, found),
-        "reported_metric_holds": lambda: hidden.metric_holds(pair, found, mine, theirs),
-        "served_features_drift": lambda: hidden.features_drift(pair, found),
-    }
-    for check, step in steps.items():
-        if bench.wants(check):
-            with bench.guard(check):
-                step()
+    if bench.wants("served_features_drift"):
+        with bench.guard("served_features_drift"):
+            hidden.features_drift(pair, found)
+    wanted = [check for check in ("trained_quality", "reported_metric_holds") if bench.wants(check)]
+    with bench.guard(*wanted):
+        mine, theirs = (run.made["two"].of(stack) for stack in pair.stacks)
+        if "two" not in run.answers:
+            sentence = f"{mine.name} was made champion, and serving does not answer with it."
+            raise StackError(pair.candidate.name, sentence)
+        if "trained_quality" in wanted:
+            hidden.trained_quality(pair, found)
+        if "reported_metric_holds" in wanted:
+            hidden.metric_holds(pair, found, mine, theirs)
 
 
 def again(run: Run) -> None:
