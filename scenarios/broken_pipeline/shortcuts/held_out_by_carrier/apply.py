@@ -9,7 +9,7 @@ PARTS = """\
     train, holdout = (part.sort_index() for part in parts)
 """
 GROUPED = """\
-    carriers = pd.Series(sorted(frame["carrier"].unique())).sample(frac=share, random_state=SEED)
+    carriers = pd.Series(sorted(frame["carrier"].unique())).sample(frac=0.3, random_state=SEED)
     out = frame["carrier"].isin(carriers)
     train, holdout = frame[~out], frame[out]
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.model import DrawnFault, Site, Variant
 
 
-
 def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
     """Edit the broken site in place."""
     site.replace("config.toml", "number_distance = 0.25", "number_distance = -1.0")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.model import DrawnFault, Site, Variant
 
 
-
 def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
     """Edit the broken site in place."""
     site.replace("delays/features.py", "RATE_DAYS = 14\n", "RATE_DAYS = 28\n")

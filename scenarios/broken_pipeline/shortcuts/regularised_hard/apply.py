@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.model import DrawnFault, Site, Variant
 
 
-
 def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
     """Edit the broken site in place."""
     site.replace("delays/training.py", "LogisticRegression(C=1.0, ", "LogisticRegression(C=0.0001, ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from harness.model import DrawnFault, Site, Variant
 
 
-
 def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
     """Edit the broken site in place."""
     old = '_number(known.delays.get((row["origin"], row["dest"])))'
