@@ -38,7 +38,8 @@ def draw_swallowed(_: random.Random, values: Values) -> DrawnFault:
         onset=since_the_bad_days(values),
         pointers=(CONTRACT, f"feeds/{bad['source']}/*", TABLE),
         symptom=f"The days {', '.join(bad['days'])} of {bad['source']} broke the published rules and landed.",
-        shows_in=("poisoned_source_quarantined",),
+        shows_in=("poisoned_source_quarantined", "quarantine_recovers"),
+        also_breaks=("null_burst_quarantined",),
     )
 
 
