@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install check quick test demo prove bench lock clean
+.PHONY: help install check quick test images demo prove bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -35,6 +35,9 @@ quick: check  ## check, and the tests that start no service (under a minute)
 test: check  ## check, and all tests (under 25 minutes on 2 cores)
 	$(BIN)/pytest
 
+images:  ## build the images of the container environment (under 3 minutes)
+	docker compose --profile grading build --quiet
+
 demo: install  ## the main job: grade an untouched attempt and a repaired one, and show both (SHORTCUT=name adds a row)
 	$(BIN)/exam demo $(SCENARIO) $(if $(SHORTCUT),--shortcut $(SHORTCUT))
 
@@ -43,11 +46,13 @@ prove: install  ## the whole proof of a scenario, written to docs/proof/
 
 bench: install  ## start, memory and grading overhead, medians of 5 in one run
 	$(BIN)/exam bench $(SCENARIO)
+	if docker info >/dev/null 2>&1; then $(BIN)/exam bench $(SCENARIO) --runtime compose; fi
 
 lock: install  ## resolve the requirements again (both locks agree; no index is named)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/all.in -o requirements/all.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -c requirements/all.txt requirements/candidate.in -o requirements/candidate.txt
+	for role in box driver private; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -c requirements/all.txt requirements/$$role.in -o requirements/$$role.txt || exit 1; done
 
 clean:  ## remove what can be made again (attempts are kept; `exam down` ends them)
 	rm -rf .exam/cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -21,8 +21,9 @@ from harness import grading, proof
 from harness import scenario as scenarios
 from harness import variant as variants
 from harness.errors import EnvironmentFault
+from harness.figures import Figure
 from harness.layout import site_in
-from harness.model import Activity, Record, Variant
+from harness.model import Activity, Variant
 from harness.proof import Row
 from harness.runtime.base import StackPlan
 from harness.runtime.process import MARK, ProcessRuntime, ProcessStack, by_hand
@@ -40,15 +41,6 @@ BUSY_KINDS = ("boot", "load", "drill")
 READY_SECONDS = 120.0
 SETTLE_SECONDS = 30.0
 """After this long the monitor has looked once and holds what it will hold."""
-
-
-class Figure(Record):
-    """One measured figure with its limit, as shown to people."""
-
-    what: str
-    measured: str
-    limit: str
-    ok: bool
 
 
 def measure(session: Session, scenario_id: str, rounds: int, say: Callable[[str], None]) -> list[Figure]:
@@ -181,7 +173,7 @@ def _grading(session: Session, scenario: Scenario, variant: Variant, say: Callab
     say("a grade of the healthy tree")
     row = Row(name="healthy", kind="healthy", seed=variant.seed)
     job = proof.job_of(row, scenario, variant, session.layouts, session.home / "bench" / "row")
-    record = grading.grade(job, session.layouts, runtime_named("process"), lambda what, done, of: None)
+    record = grading.grade(job, session.layouts, runtime_named("process", session.home), lambda what, done, of: None)
     share = idle_share(record.activities, record.seconds)
     shutil.rmtree(session.home / "bench", ignore_errors=True)
     yield Figure(

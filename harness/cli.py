@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,11 +19,12 @@ import psutil
 import typer
 from click.exceptions import Abort
 
-from harness import authoring, benchmark, console, proof, report
+from harness import authoring, benchmark, benchmark_compose, console, proof, report
 from harness import scenario as scenarios
 from harness.demo import demo as run_demo
 from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
 from harness.model import Finding, RunRecord
+from harness.runtime.base import Runtime
 from harness.runtime.process import MARK
 from harness.session import Session, default_home, runtime_named
 
@@ -33,6 +34,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="A practical exam in production readiness for machine-learning engineers.",
 )
+
+NOT_NEEDED = ("git", "containers", "left over")
+"""What `exam doctor` looks at and a practice on this machine can do without."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,9 +94,19 @@ def list_(scenarios_: Roots = None, json: AsJson = False) -> None:
 
 
 @command("exam doctor")
-def doctor(json: AsJson = False) -> None:
-    """Say whether this machine can hold an exam, and what is left over from earlier ones."""
+def doctor(
+    clean: Annotated[bool, typer.Option("--clean", help="Remove what no attempt of this home belongs to.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Say whether this machine can hold an exam, and what is left over from earlier ones.
+
+    With `--clean`, containers, networks and volumes of stacks that neither an attempt nor a grading under way has are
+    removed; those of other homes and other projects stay.
+    """
     here = session()
+    if clean:
+        for folder in here.clean():
+            console.out.print(f"removed: {folder}", markup=False)
     memory = psutil.virtual_memory()
     facts: list[tuple[str, bool, str]] = [
         ("python", sys.version_info >= (3, 11), platform.python_version()),
@@ -108,14 +122,16 @@ def doctor(json: AsJson = False) -> None:
             shutil.which("git") is not None,
             shutil.which("git") or "missing: workspaces come without a repository",
         ),
+        ("containers", here.engine_problem() is None, here.engine_problem() or "a Docker engine with Compose"),
         ("attempts", True, ", ".join(here.names()) or "none"),
+        ("left over", not here.left_over(), ", ".join(here.left_over()) or "nothing"),
         ("processes", True, f"{sum(1 for _ in _stack_processes())} of stacks"),
     ]
     if json:
         console.show_json([{"what": what, "ok": ok, "detail": detail} for what, ok, detail in facts])
     else:
         console.table(["", "", ""], [[what, console.MARKS[ok], detail] for what, ok, detail in facts])
-    if not all(ok for what, ok, _ in facts if what != "git"):
+    if not all(ok for what, ok, _ in facts if what not in NOT_NEEDED):
         raise EnvironmentFault("This machine is not fit for an exam.", "Mend what is marked `no`.")
 
 
@@ -133,14 +149,14 @@ def start(
     here = session(scenarios_)
     drawn = seed if seed is not None else random.SystemRandom().randrange(1, 2**31)
     attempt, stack = here.start(scenario, drawn, name=name, runtime=runtime, ports=_ports(port))
-    lines = [line for line in stack.status() if line.url]
+    urls = {line.name: line.url for line in stack.status() if line.url} | here.pages(attempt)
     if json:
         shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario"})
         workspace = str(here.workspace(attempt))
-        console.show_json({**shown, "workspace": workspace, "urls": {line.name: line.url for line in lines}})
+        console.show_json({**shown, "workspace": workspace, "urls": urls})
         return
     console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
-    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *([line.name, line.url] for line in lines)])
+    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *map(list, urls.items())])
     console.out.print(
         "\nNext: `exam brief` says what is asked; `exam status`, `exam logs serving -f` and `exam restart serving`\n"
         "work from any terminal; `exam check` runs the public checks; `exam submit` ends the attempt."
@@ -179,7 +195,7 @@ def status(
 ) -> None:
     """Show the services of the attempt, where the time stands, and where the workspace lies."""
     here = session()
-    attempt = here.attempt(name)
+    attempt = here.asked(here.attempt(name))
     if env:
         for variable, value in here.stack(attempt).variables().items():
             console.out.print(f"export {variable}={shlex.quote(value)}", markup=False)
@@ -188,13 +204,15 @@ def status(
     if json:
         shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
         services = [line.model_dump(mode="json") for line in lines]
-        console.show_json({**shown, "workspace": str(here.workspace(attempt)), "services": services})
+        console.show_json(
+            {**shown, "workspace": str(here.workspace(attempt)), "services": services, "pages": here.pages(attempt)}
+        )
         return
     ended = "submitted" if attempt.submitted else f"ends at {attempt.deadline}"
     console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {here.workspace(attempt)}\n")
-    console.table(
-        ["service", "state", "address", ""], [[line.name, line.state, line.url, line.detail] for line in lines]
-    )
+    rows = [[line.name, line.state, line.url, line.detail] for line in lines]
+    rows += [[page, "", url, ""] for page, url in here.pages(attempt).items()]
+    console.table(["service", "state", "address", ""], rows)
 
 
 @command("exam logs serving -f")
@@ -206,9 +224,7 @@ def logs(
 ) -> None:
     """Show a service's log."""
     here = session()
-    path = here.stack(here.attempt(name)).log_file(service)
-    words = ["tail", "-n", str(lines), *(["-F"] if follow else []), str(path)]
-    subprocess.run(words, check=False)
+    subprocess.run(here.stack(here.attempt(name)).log_command(service, lines, follow), check=False)
 
 
 @command("exam restart serving")
@@ -274,11 +290,12 @@ def submit(
         raise AttemptError(
             f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
         )
-    changed = here.changed(attempt)
-    if not json:
+    frozen = here.asked(attempt).submitted
+    if not json and not frozen:
+        changed = here.changed(attempt)
         console.table(["change", "file"], [[change.how, console.foreign(change.path)] for change in changed])
-        console.out.print(_missing_papers(here.workspace(attempt)), markup=False)
-    if not yes and not typer.confirm("Hand this in?"):
+        console.out.print(_papers(here.missing_papers(attempt)), markup=False)
+    if not yes and not frozen and not typer.confirm("Hand this in?"):
         console.out.print("Nothing was handed in.")
         return
     submission = here.submit(attempt, at_deadline=at_deadline)
@@ -331,9 +348,12 @@ def prove(
     row: Annotated[list[str] | None, typer.Option(help="Only rows whose name begins so; repeatable.")] = None,
     rotate: Annotated[str, typer.Option(help="Only the part that this commit's turn has.")] = "",
     shortcuts: Annotated[int, typer.Option(help="How many shortcuts a turn has.")] = 3,
-    write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md.")] = False,
+    one: Annotated[bool, typer.Option("--one", help="A turn has a single row.")] = False,
+    write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md, and its cells beside it.")] = False,
+    recorded: Annotated[bool, typer.Option(help="Take rows that stand in docs/proof for this code as run.")] = False,
     fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
     dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
+    runtime: Annotated[str, typer.Option(help="How the stacks run.")] = "process",
     seeds: Annotated[int | None, typer.Option(min=1, help="Lay out so many variants instead; starts no stack.")] = None,
     scenarios_: Roots = None,
     json: AsJson = False,
@@ -346,28 +366,32 @@ def prove(
     here = session(scenarios_)
     found = scenarios.find(scenario, here.roots)
     if seeds is not None:
-        if row or rotate or write or fresh or dry:
+        if row or rotate or write or fresh or dry or recorded:
             raise UsageError("--seeds runs no rows.", f"Run `exam prove {scenario} --seeds {seeds}` alone.")
         _prove_seeds(found, seeds, json)
         return
     plan = proof.plan(found)
-    rows = proof.rotating(plan.rows, rotate, shortcuts) if rotate else list(plan.rows)
+    rows = _turn(plan.rows, rotate, shortcuts, one) if rotate else list(plan.rows)
     rows = [one for one in rows if not row or any(one.id.startswith(name) for name in row)]
     if not rows:
         raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
     if dry:
         console.table(["row", "fault", "seed"], [[one.name, one.fault, str(one.seed)] for one in rows])
         return
-    cells = _prove(here, found, rows, fresh)
+    runner = runtime_named(runtime, here.home)
+    known_as = scenario if runtime == "process" else f"{scenario}-{runtime}"
+    folder, page = here.home / "proof" / known_as, Path("docs/proof") / f"{known_as}.md"
+    record = page.with_suffix(".json")
+    ledger = proof.Ledger(folder / "ledger", found, runtime, record if recorded else None)
+    cells = _prove(here, found, rows, runner, folder, ledger, fresh)
     if json:
         console.show_json([cell.model_dump(mode="json") for cell in cells])
     if write:
-        path = Path("docs/proof") / f"{scenario}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ledger = proof.Ledger(here.home / "proof" / scenario / "ledger", found)
+        page.parent.mkdir(parents=True, exist_ok=True)
         known = [cell for one in plan.rows if (cell := ledger.get(one)) is not None]
-        path.write_text(proof.markdown(found, plan, known), encoding="utf-8")
-        console.out.print(f"Written: {path}", markup=False)
+        page.write_text(proof.markdown(found, plan, known, runtime), encoding="utf-8")
+        ledger.write_record(plan.rows, record)
+        console.out.print(f"Written: {page}, {record}", markup=False)
     whole = not row and not rotate
     wrong = [cell.row for cell in cells if not cell.good] + (list(plan.uncovered) if whole else [])
     console.out.print(f"{len(cells) - len([c for c in cells if not c.good])} of {len(cells)} rows as they must be")
@@ -451,10 +475,14 @@ def demo(
 def bench(
     scenario: ScenarioId = "stale_predictions",
     rounds: Annotated[int, typer.Option(help="How often each thing is measured.")] = 5,
+    runtime: Annotated[str, typer.Option(help="Which runtime is measured.")] = "process",
     json: AsJson = False,
 ) -> None:
     """Measure start, memory and the overhead of grading on this machine, medians in one run."""
-    figures = benchmark.measure(session(), scenario, rounds, console.say)
+    here = session()
+    runtime_named(runtime, here.home)
+    measure = benchmark_compose.measure if runtime == "compose" else benchmark.measure
+    figures = measure(here, scenario, rounds, console.say)
     if json:
         console.show_json([figure.model_dump(mode="json") for figure in figures])
     else:
@@ -464,15 +492,26 @@ def bench(
         raise ExamError("Some figures are beyond their limits.", "Run again on a quiet machine before you believe it.")
 
 
-def _prove(here: Session, found: scenarios.Scenario, rows: list[proof.Row], fresh: bool) -> list[proof.Cell]:
+def _turn(rows: Sequence[proof.Row], commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
+    return proof.rotating_one(rows, commit) if one else proof.rotating(rows, commit, shortcuts)
+
+
+def _prove(
+    here: Session,
+    found: scenarios.Scenario,
+    rows: list[proof.Row],
+    runner: Runtime,
+    folder: Path,
+    ledger: proof.Ledger,
+    fresh: bool,
+) -> list[proof.Cell]:
     cells: list[proof.Cell] = []
-    folder = here.home / "proof" / found.spec.id
     with console.grading_bar(found.spec.id) as progress:
 
         def step(row: proof.Row, what: str, done: int, of: int) -> None:
             progress(f"[{len(cells) + 1}/{len(rows)}] {row.id}: {what}", done, of)
 
-        for cell in proof.prove(rows, found, here.layouts, runtime_named("process"), folder, step, fresh):
+        for cell in proof.prove(rows, found, here.layouts, runner, folder, ledger, step, fresh):
             cells.append(cell)
             mark = console.MARKS[cell.good]
             detail = "; ".join(cell.differs)
@@ -526,8 +565,7 @@ def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:
     console.out.print("\nThese are the public checks. Hidden ones remain, and only they decide.")
 
 
-def _missing_papers(workspace: Path) -> str:
-    missing = [name for name in ("diagnosis.toml", "INCIDENT.md") if not (workspace / name).is_file()]
+def _papers(missing: list[str]) -> str:
     return f"Missing: {', '.join(missing)}." if missing else "diagnosis.toml and INCIDENT.md are there."
 
 

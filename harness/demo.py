@@ -50,7 +50,7 @@ def _grade_row(
     job = proof.job_of(row, scenario, variant, session.layouts, session.home / "demo")
     attempt = f"{name}-{row.name}"
     job = grading.whole(job, attempt=attempt, folder=reports / attempt)
-    record = grading.grade(job, session.layouts, runtime_named("process"), progress)
+    record = grading.grade(job, session.layouts, runtime_named("process", session.home), progress)
     report.write(record, job.folder)
     return record
 

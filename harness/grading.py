@@ -30,6 +30,7 @@ from harness.model import (
     Stack,
     Variant,
 )
+from harness.probes import load
 from harness.registry_import import import_registry
 from harness.runtime.base import RunningStack, Runtime, StackPlan
 from harness.scenario import Scenario
@@ -81,7 +82,7 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
     healthy = layouts.healthy(job.scenario, job.variant)
     candidate_plan = _plan(job, "candidate", stacks / "candidate", healthy)
     reference_plan = _plan(job, "reference", stacks / "reference", healthy)
-    _lay_out_submission(job, candidate_plan, healthy)
+    lay_out_submission(job.archive, job.scenario, healthy, candidate_plan.workspace, candidate_plan.registry)
     copy_tree(healthy.workspace, reference_plan.workspace)
     copy_registry(healthy.registry, reference_plan.registry)
     try:
@@ -161,7 +162,8 @@ def _run(
     elif isinstance(candidate, BaseException):
         bench.error_all(f"The stack could not be started: {str(candidate)[:500]}", candidate)
     else:
-        job.scenario.checks().grade(bench)
+        with runtime.driving((candidate, reference)) as send, load.sent_by(send):
+            job.scenario.checks().grade(bench)
         for service in job.scenario.spec.service:
             bench.save(f"logs/{service.name}.txt", _log(candidate, service.name))
         bench.error_all("The grader gave this check no result.")
@@ -209,16 +211,20 @@ def _plan(job: GradingJob, name: str, folder: Path, healthy: Site) -> StackPlan:
         jobs=job.scenario.spec.job,
         environment=job.scenario.spec.environment,
         graded=True,
+        attempt=job.attempt,
     )
 
 
-def _lay_out_submission(job: GradingJob, plan: StackPlan, healthy: Site) -> None:
-    """Unpack the submission; what is fixed comes fresh, the registry row by row into a fresh database."""
-    unpacked = plan.workspace.parent / "unpacked"
-    unpack(job.archive, unpacked)
-    (unpacked / "workspace").rename(plan.workspace)
-    restore_fixed(job.scenario, healthy, plan.workspace)
-    import_registry(unpacked / "registry", healthy.registry, plan.registry)
+def lay_out_submission(archive: Path, scenario: Scenario, healthy: Site, workspace: Path, registry: Path) -> None:
+    """Unpack a submission; what is fixed comes fresh, the registry row by row into a fresh database.
+
+    `workspace` and `registry` are made. Raises SubmissionError when the archive is none, or its registry is refused.
+    """
+    unpacked = workspace.parent / "unpacked"
+    unpack(archive, unpacked)
+    (unpacked / "workspace").rename(workspace)
+    restore_fixed(scenario, healthy, workspace)
+    import_registry(unpacked / "registry", healthy.registry, registry)
     shutil.rmtree(unpacked)
 
 

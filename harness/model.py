@@ -262,7 +262,8 @@ class ServiceSpec(Record):
     owner: str = Field(pattern="^(harness|candidate)$")
     """"candidate" for what the workspace starts, and may change; "harness" for what surrounds it."""
     command: tuple[str, ...]
-    """Words; {port}, {registry}, {private}, {clock}, {scenario} and {url.NAME} stand for what an attempt has."""
+    """Words; {port}, {host} (to listen on), {registry}, {private}, {clock}, {scenario} and {url.NAME} stand for what an
+    attempt has."""
     ready: str = ""
     """The path that answers 200 when it is ready; a service with one is waited for."""
     after: str = ""
@@ -291,6 +292,11 @@ class JobResult:
     exit_code: int | None
     seconds: float
     output: str
+
+
+SendLoad = Callable[[bytes, float], tuple[bytes, bytes]]
+"""Sends a plan of load (JSON) within so many seconds; returns the requests sent (JSON lines), and how the driver fared
+(JSON): see `harness.probes.load_plan`. Raises EnvironmentFault when the driver died."""
 
 
 class Stack(Protocol):

@@ -69,7 +69,7 @@ def import_registry(source: Path, schema: Path, target: Path) -> None:
             _refuse_code(old)
             new.execute("PRAGMA foreign_keys = OFF")
             with new:
-                _empty(new)
+                _delete_rows(new)
                 for table in TABLES:
                     _copy(old, new, table)
     except sqlite3.Error as exc:
@@ -90,7 +90,16 @@ def _is_mlflows_own(kind: str, name: str) -> bool:
     return kind == "trigger" and name.startswith("prevent_secrets_")
 
 
-def _empty(new: sqlite3.Connection) -> None:
+def empty(database: Path) -> None:
+    """Delete every row that an import would bring, so that only the schema stays."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        with connection:
+            _delete_rows(connection)
+        connection.execute("VACUUM")
+
+
+def _delete_rows(new: sqlite3.Connection) -> None:
     tables = [name for (name,) in new.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     for table in tables:
         if table in TABLES:

@@ -3,9 +3,12 @@
 Everything lies below one home folder (EXAM_HOME, else .exam here):
 
     cache/          laid-out variants, to copy from
-    attempts/<id>/  one attempt while it lasts: attempt.json, workspace, registry, private, clock, run
+    attempts/<id>/  one attempt while it lasts: attempt.json, workspace, registry, private, clock, run, runtime
     submissions/<id>/   submission.tar.gz, submission.json, sealed.json (what was drawn)
     journals/<id>.jsonl
+
+Where a runtime leads attempts by a proctor (`Runtime.proctored`), clock, workspace and submission are inside its stack:
+they are asked for there, and what was frozen is collected.
 """
 
 from __future__ import annotations
@@ -13,60 +16,37 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from filelock import FileLock
 
 from harness import grading, report
 from harness import scenario as scenarios
 from harness import variant as variants
+from harness.attempt import ESTIMATE, Attempt, Rehearsal, hand_in, missing_papers, public_checks, settle_live
 from harness.bench import Progress as GradingProgress
-from harness.errors import AttemptError, ExamError, StackError, SubmissionError, UsageError
+from harness.errors import AttemptError, EnvironmentFault, StackError, SubmissionError, UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
-from harness.model import Change, Finding, Record, RunRecord, ServiceSpec, Site, Submission, Variant
-from harness.registry_import import import_registry
+from harness.led import Led, LedStack
+from harness.model import Change, Finding, RunRecord, ServiceSpec, Site, Submission, Variant
+from harness.proctor.sealed import Sealed, seal
 from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
+from harness.runtime.inside import places
 from harness.runtime.process import ProcessRuntime
 from harness.scenario import Scenario
-from harness.workspace import changes, copy_site, digests, file_digest, freeze, unpack
+from harness.workspace import changes, copy_site, digests, file_digest, first_commit, freeze
 
-LIVE_BOOT_SECONDS = 120.0
-RUNTIMES: Mapping[str, Callable[[], Runtime]] = {"process": ProcessRuntime}
+LIVE_BOOT_SECONDS = 300.0
+"""A stack takes 20 s on two quiet cores; on the same with twelve times the work for them it took 150 s."""
 
 Say = Callable[[str], None]
-
-
-class Attempt(Record):
-    """One candidate at one variant. Times are UTC, ISO 8601; `seed` is not shown to the candidate."""
-
-    id: str
-    scenario: str
-    folder_of_scenario: Path
-    seed: int
-    runtime: str
-    started_at: str
-    deadline: str
-    laid_out_seconds: float
-    ready_seconds: float
-    given: Mapping[str, str]
-    submitted: bool = False
-    estimate: str = ""
-
-
-class Rehearsal(Record):
-    """What a rehearsal found: whether the frozen state boots, in seconds, and what the public checks say of it."""
-
-    boots: bool
-    seconds: float
-    sentence: str
-    checks: tuple[tuple[str, bool | None, str], ...] = ()
 
 
 class Session:
@@ -95,20 +75,26 @@ class Session:
         and ScenarioError when a fault is not in place. Nothing is left of an attempt that did not start.
         """
         scenario = scenarios.find(scenario_id, self.roots)
-        runner = runtime_named(runtime)
+        runner = runtime_named(runtime, self.home)
         folder = self._new_folder(name)
         try:
+            (folder / "runtime").write_text(runtime, encoding="utf-8")
             began = time.monotonic()
             variant = variants.draw(scenario, seed)
             plan = self._lay_out_live(scenario, variant, folder, ports or {})
+            if runner.proctored:
+                plan = self._seal(scenario, variant, plan)
             laid_out = time.monotonic() - began
             self._say("starting the stack")
             began = time.monotonic()
             stack = runner.up(plan, LIVE_BOOT_SECONDS, self._say)
             ready = time.monotonic() - began
             self._say("looking whether everything is as it should be")
-            settle_live(scenario, variant, stack)
-            attempt = self._begin(scenario, variant, folder, name, runtime, laid_out, ready)
+            if runner.proctored:
+                Led(cast(LedStack, stack)).await_begun(LIVE_BOOT_SECONDS)
+            else:
+                settle_live(scenario, variant, stack)
+            attempt = self._begin(scenario, variant, folder, runtime, laid_out, ready)
         except BaseException:
             runner.down(folder / "run")
             shutil.rmtree(folder, ignore_errors=True)
@@ -142,6 +128,7 @@ class Session:
             after="serving",
         )
         return StackPlan(
+            attempt=folder.name,
             name=folder.name,
             folder=folder / "run",
             scenario=scenario.folder,
@@ -154,6 +141,15 @@ class Session:
             environment=scenario.spec.environment,
             ports=dict(ports),
         )
+
+    def _seal(self, scenario: Scenario, variant: Variant, plan: StackPlan) -> StackPlan:
+        """What a proctor is given that leads this attempt; the deadline is its own then."""
+        sealed = Sealed(
+            attempt=plan.attempt, scenario=scenario.spec.id, seed=variant.seed, urls=_addresses(scenario.spec.service)
+        )
+        folder = plan.folder.parent / "sealed"
+        seal(sealed, scenario, variant, self.layouts, folder)
+        return plan.model_copy(update={"sealed": folder, "services": scenario.spec.service})
 
     def _deadline_script(self, scenario: Scenario, folder: Path) -> Path:
         """A script that submits the state as it is when the time is over, whatever terminal is open then."""
@@ -169,11 +165,11 @@ class Session:
         return script
 
     def _begin(
-        self, scenario: Scenario, variant: Variant, folder: Path, name: str, runtime: str, laid_out: float, ready: float
+        self, scenario: Scenario, variant: Variant, folder: Path, runtime: str, laid_out: float, ready: float
     ) -> Attempt:
         now = datetime.now(UTC)
         attempt = Attempt(
-            id=name,
+            id=folder.name,
             scenario=scenario.spec.id,
             folder_of_scenario=scenario.folder,
             seed=variant.seed,
@@ -184,8 +180,16 @@ class Session:
             ready_seconds=round(ready, 1),
             given=digests(folder / "workspace", scenario.spec.scratch),
         )
+        led = self._led(attempt)
+        if led is not None:
+            told = led.status()
+            attempt = attempt.model_copy(update={name: told[name] for name in ("started_at", "deadline")})
+            for name in ("workspace", "registry", "private", "sealed"):
+                shutil.rmtree(folder / name)  # the stack has its own; what lies here would only mislead
+        else:
+            event = {"scenario": scenario.spec.id, "minutes": scenario.spec.minutes}
+            self.journal(attempt.id).append("started", event)
         self._keep(attempt)
-        self.journal(name).append("started", {"scenario": scenario.spec.id, "minutes": scenario.spec.minutes})
         return attempt
 
     # --- work --------------------------------------------------------------------------------------------------------
@@ -215,7 +219,25 @@ class Session:
 
     def stack(self, attempt: Attempt) -> RunningStack:
         """The live stack of an attempt."""
-        return runtime_named(attempt.runtime).attach(self._folder(attempt) / "run")
+        return runtime_named(attempt.runtime, self.home).attach(self._folder(attempt) / "run")
+
+    def _led(self, attempt: Attempt) -> Led | None:
+        """The proctor that leads an attempt; None where the session does."""
+        if not runtime_named(attempt.runtime, self.home).proctored:
+            return None
+        return Led(cast(LedStack, self.stack(attempt)))
+
+    def pages(self, attempt: Attempt) -> dict[str, str]:
+        """Name -> address of what an attempt has for people besides its services."""
+        led = self._led(attempt)
+        return {} if led is None else led.pages()
+
+    def asked(self, attempt: Attempt) -> Attempt:
+        """The attempt as it stands: whether a proctor has frozen it, at the deadline or from the box, only it knows."""
+        led = self._led(attempt)
+        if led is None or attempt.submitted:
+            return attempt
+        return attempt.model_copy(update={"submitted": led.frozen()})
 
     def status(self, attempt: Attempt) -> tuple[ServiceStatus, ...]:
         """The services of an attempt as they stand now; the harness's own clock is not shown."""
@@ -227,12 +249,16 @@ class Session:
         mine = [spec.name for spec in scenario.spec.service if spec.owner == "candidate"]
         if service not in mine:
             raise UsageError(f"{service!r} is none of your services: {', '.join(mine)}.", "Run `exam status`.")
-        seconds = self.stack(attempt).restart(service)
-        self.journal(attempt.id).append("restarted", {"service": service, "seconds": round(seconds, 1)})
+        stack = self.stack(attempt)
+        seconds = stack.restart(service)
+        if self._led(attempt) is None:
+            self.journal(attempt.id).append("restarted", {"service": service, "seconds": round(seconds, 1)})
         return seconds
 
     def reset(self, attempt: Attempt, path: str) -> None:
         """Put a file of the workspace back as it was given. Raises UsageError for a file that was not given."""
+        if self._led(attempt) is not None:
+            raise UsageError("The workspace lies in the box.", f"Run `exam reset {path}` there.")
         if path not in attempt.given:
             raise UsageError(f"{path!r} is no file that was given.", "Name it as seen from the workspace.")
         scenario = self.scenario_of(attempt)
@@ -244,6 +270,9 @@ class Session:
 
     def check(self, attempt: Attempt) -> list[tuple[str, Finding]]:
         """Run the public checks on the live stack."""
+        led = self._led(attempt)
+        if led is not None:
+            return led.check()
         found = public_checks(self.scenario_of(attempt), self.stack(attempt), self.workspace(attempt))
         passed = sum(finding.ok is True for _, finding in found)
         self.journal(attempt.id).append("checked", {"passed": passed, "of": len(found)})
@@ -251,15 +280,22 @@ class Session:
 
     def estimate(self, attempt: Attempt, text: str) -> None:
         """Write down what the candidate expects (time to repair, impact): it is shown beside what came."""
-        self._keep(attempt.model_copy(update={"estimate": text[:2000]}))
-        self.journal(attempt.id).append("estimated", {"text": text[:2000]})
+        led = self._led(attempt)
+        if led is not None:
+            led.estimate(text[:ESTIMATE])
+            return
+        self._keep(attempt.model_copy(update={"estimate": text[:ESTIMATE]}))
+        self.journal(attempt.id).append("estimated", {"text": text[:ESTIMATE]})
 
     def rehearse(self, attempt: Attempt) -> Rehearsal:
         """Freeze the present state, boot it as grading would, and run the public checks on it."""
+        led = self._led(attempt)
+        if led is not None:
+            return led.rehearse()
         scenario = self.scenario_of(attempt)
         place = self._folder(attempt) / "rehearsal"
         shutil.rmtree(place, ignore_errors=True)
-        runner = runtime_named(attempt.runtime)
+        runner = runtime_named(attempt.runtime, self.home)
         try:
             freeze(self._site(attempt), place / "submission.tar.gz", scenario.spec.scratch)
             found = self._rehearse(attempt, scenario, runner, place)
@@ -272,15 +308,15 @@ class Session:
     def _rehearse(self, attempt: Attempt, scenario: Scenario, runner: Runtime, place: Path) -> Rehearsal:
         variant = variants.draw(scenario, attempt.seed)
         healthy = self.layouts.healthy(scenario, variant)
-        unpack(place / "submission.tar.gz", place / "unpacked")
-        grading.restore_fixed(scenario, healthy, place / "unpacked" / "workspace")
-        import_registry(place / "unpacked" / "registry", healthy.registry, place / "registry")
+        grading.lay_out_submission(
+            place / "submission.tar.gz", scenario, healthy, place / "workspace", place / "registry"
+        )
         (place / "clock").write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
         plan = StackPlan(
             name="rehearsal",
             folder=place / "run",
             scenario=scenario.folder,
-            workspace=place / "unpacked" / "workspace",
+            workspace=place / "workspace",
             registry=place / "registry",
             private=self._site(attempt).private,
             clock=place / "clock",
@@ -307,13 +343,22 @@ class Session:
 
     def changed(self, attempt: Attempt) -> tuple[Change, ...]:
         """What the candidate changed in the workspace so far."""
+        led = self._led(attempt)
+        if led is not None:
+            return led.changed()[0]
         scratch = self.scenario_of(attempt).spec.scratch
         return changes(attempt.given, digests(self.workspace(attempt), scratch))
+
+    def missing_papers(self, attempt: Attempt) -> list[str]:
+        """Which of the papers a candidate writes are not there yet."""
+        led = self._led(attempt)
+        return led.changed()[1] if led is not None else missing_papers(self.workspace(attempt))
 
     def submit(self, attempt: Attempt, *, at_deadline: bool = False) -> Submission:
         """Freeze workspace and registry into a submission. Raises AttemptError the second time.
 
-        After the deadline the state counts as it is then, marked late.
+        After the deadline the state counts as it is then, marked late. Where a proctor leads the attempt, it freezes,
+        if it has not done so from the box or at the deadline, and what it froze is collected.
         """
         with FileLock(self._folder(attempt) / "submit.lock"):
             attempt = self.attempt(attempt.id)
@@ -321,28 +366,37 @@ class Session:
                 raise AttemptError(
                     f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
                 )
-            scenario = self.scenario_of(attempt)
+            led = self._led(attempt)
+            if led is not None:
+                led.submit()
+                return self._collect(attempt, led)
             folder = self.home / "submissions" / attempt.id
-            archive = folder / "submission.tar.gz"
-            digest = freeze(self._site(attempt), archive, scenario.spec.scratch)
-            now = datetime.now(UTC)
-            used = (now - datetime.fromisoformat(attempt.started_at)).total_seconds() / 60
-            submission = Submission(
-                archive=archive,
-                sha256=digest,
-                scenario=attempt.scenario,
-                attempt=attempt.id,
-                submitted_at=now.isoformat(timespec="seconds"),
-                minutes_used=round(used, 1),
-                late=not at_deadline and used > scenario.spec.minutes,
-                changes=self.changed(attempt),
+            submission, sealed = hand_in(
+                attempt, self.scenario_of(attempt), self._site(attempt), folder, at_deadline=at_deadline
             )
-            (folder / "submission.json").write_text(submission.model_dump_json(indent=1), encoding="utf-8")
-            sealed = attempt.model_copy(update={"submitted": True})
-            (folder / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
             self._keep(sealed)
-        self.journal(attempt.id).append("submitted", {"sha256": digest, "at_deadline": at_deadline})
+        self.journal(attempt.id).append("submitted", {"sha256": submission.sha256, "at_deadline": at_deadline})
         return submission
+
+    def _collect(self, attempt: Attempt, led: Led) -> Submission:
+        """Bring home what a proctor froze: whole or not at all. The rest of the attempt is as this session knows it."""
+        folder = self.home / "submissions" / attempt.id
+        partial = folder.with_name(f".{attempt.id}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        led.collect(partial, self.journal(attempt.id).path)
+        _, sealed = read_submission(partial)
+        known = attempt.model_dump(include={"folder_of_scenario", "laid_out_seconds", "ready_seconds"})
+        sealed = sealed.model_copy(update=known)
+        (partial / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+        partial.replace(folder)
+        self._keep(sealed)
+        return read_submission(folder)[0]
+
+    def _collect_frozen(self, name: str) -> None:
+        """Collect what a proctor has frozen meanwhile and nobody has asked for yet."""
+        for attempt in self.attempts():
+            if name in ("", attempt.id) and not attempt.submitted and self.asked(attempt).submitted:
+                self.submit(attempt)
 
     # --- grade and report --------------------------------------------------------------------------------------------
 
@@ -351,16 +405,7 @@ class Session:
 
         Raises SubmissionError for a file that is none, or whose digest is not the one that was written down.
         """
-        folder = self._submission_folder(name)
-        try:
-            submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
-            sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as exc:
-            raise SubmissionError(f"{name or folder} is no submission.", "Run `exam submit` first.") from exc
-        submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
-        if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
-            raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
-        return submission, sealed
+        return read_submission(self._submission_folder(name))
 
     def _submission_folder(self, name: str) -> Path:
         root = self.home / "submissions"
@@ -381,6 +426,7 @@ class Session:
 
     def grade(self, name: str, reports: Path, progress: GradingProgress) -> tuple[RunRecord, list[Path]]:
         """Grade a submission and write its report below `reports`. It may be repeated, also after an interruption."""
+        self._collect_frozen(name)
         submission, sealed = self.submission(name)
         scenario = self.scenario_of(sealed)
         journal = self.journal(sealed.id)
@@ -397,7 +443,7 @@ class Session:
             estimate=sealed.estimate,
             minutes_used=submission.minutes_used,
         )
-        runner = runtime_named(sealed.runtime)
+        runner = runtime_named(sealed.runtime, self.home)
         record = grading.grade(job, self.layouts, runner, progress)
         files = report.write(record, job.folder)
         journal.append(
@@ -408,18 +454,51 @@ class Session:
     # --- down --------------------------------------------------------------------------------------------------------
 
     def down(self, name: str) -> None:
-        """End an attempt's processes and remove it; its submission, journal and reports stay."""
+        """End what runs of an attempt and remove it; its submission, journal and reports stay.
+
+        What a proctor froze is collected first, where its stack is still there.
+        """
         folder = self.home / "attempts" / name
+        with suppress(AttemptError, EnvironmentFault):  # an engine that does not answer keeps the rest from happening
+            self._collect_frozen(name)
+        runner = runtime_named(self._runtime_of(folder), self.home)
         for place in ("rehearsal/run", "run"):
-            ProcessRuntime().down(folder / place)
+            runner.down(folder / place)
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             (self.home / "journals" / f"{name}.jsonl.lock").unlink()
+
+    def _runtime_of(self, folder: Path) -> str:
+        """The runtime of an attempt, also of one whose start was interrupted."""
+        path = folder / "runtime"
+        return path.read_text(encoding="utf-8") if path.is_file() else ProcessRuntime.name
 
     def forget_submission(self, name: str) -> None:
         """Remove a submission and its journal, so that its name is free again."""
         shutil.rmtree(self.home / "submissions" / name, ignore_errors=True)
         (self.home / "journals" / f"{name}.jsonl").unlink(missing_ok=True)
+
+    def engine_problem(self) -> str | None:
+        """Why no stack can run in containers here; None where it can."""
+        from harness.runtime.compose import engine_problem  # as `_compose`
+
+        return engine_problem()
+
+    def left_over(self) -> list[str]:
+        """Folders of stacks in containers that no attempt and no grading of this home has any more."""
+        from harness.runtime.compose import left_over  # as `_compose`
+
+        if self.engine_problem() is not None:
+            return []
+        live = {str(self._folder(attempt) / "run") for attempt in self.attempts()}
+        return [folder for folder in left_over(str(self.home)) if folder not in live]
+
+    def clean(self) -> list[str]:
+        """Remove what `left_over` names; returns it."""
+        found = self.left_over()
+        for folder in found:
+            runtime_named("compose", self.home).down(Path(folder))
+        return found
 
     def names(self) -> list[str]:
         """Every attempt that has left something behind, also one whose start was interrupted."""
@@ -430,7 +509,9 @@ class Session:
         return Journal(self.home / "journals" / f"{name}.jsonl")
 
     def workspace(self, attempt: Attempt) -> Path:
-        """The folder in which the candidate works."""
+        """The folder in which the candidate works; as seen from the box where a proctor leads the attempt."""
+        if runtime_named(attempt.runtime, self.home).proctored:
+            return Path(places.WORKSPACE)
         return self._folder(attempt) / "workspace"
 
     def _folder(self, attempt: Attempt) -> Path:
@@ -446,44 +527,39 @@ class Session:
         partial.replace(path)
 
 
-def runtime_named(name: str) -> Runtime:
-    """A runtime by its name. Raises UsageError naming those there are."""
+def read_submission(folder: Path) -> tuple[Submission, Attempt]:
+    """A submission from its folder. Raises SubmissionError for one that is none, or was changed since."""
+    try:
+        submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
+        sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SubmissionError(f"{folder.name} is no submission.", "Run `exam submit` first.") from exc
+    submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
+    if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
+        raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
+    return submission, sealed
+
+
+def runtime_named(name: str, home: Path) -> Runtime:
+    """A runtime by its name, for stacks below a home folder. Raises UsageError naming those there are."""
     if name not in RUNTIMES:
         raise UsageError(f"There is no runtime {name!r}; there are: {', '.join(RUNTIMES)}.")
-    return RUNTIMES[name]()
+    return RUNTIMES[name](home)
 
 
-def settle_live(scenario: Scenario, variant: Variant, stack: RunningStack) -> None:
-    """Do what happened in the story after serving was booted, then look whether each drawn fault is in place.
+def _compose(home: Path) -> Runtime:
+    from harness.runtime.compose import ComposeRuntime  # who works with processes does not wait for Docker's client
 
-    Raises ScenarioError naming what is not, so that nobody sits an exam that is broken in another way than planned.
-    """
-    forms = [(variants.form_of(scenario.forms, fault), fault) for fault in variant.faults]
-    for form, fault in forms:
-        if form.live is not None:
-            form.live(stack, fault)
-    for form, fault in forms:
-        problem = form.in_place(stack, fault)
-        if problem is not None:
-            raise ExamError(
-                f"A fault of the variant is not in place: {problem}", "Start again; if it stays, another seed works."
-            )
+    return ComposeRuntime(home)
 
 
-def public_checks(scenario: Scenario, stack: RunningStack, workspace: Path) -> list[tuple[str, Finding]]:
-    """The scenario's public checks, on a running stack."""
-    found: list[tuple[str, Finding]] = scenario.module("grader.public").public(stack, workspace)
-    return found
+def _addresses(services: Sequence[ServiceSpec]) -> dict[str, str]:
+    from harness.runtime.compose.description import urls  # as above
+
+    return urls(services)
 
 
-def first_commit(workspace: Path) -> None:
-    """Make the workspace a git repository with one commit, where git is installed."""
-    if shutil.which("git") is None:
-        return
-    identity = ["-c", "user.name=exam", "-c", "user.email=exam@example.org", "-c", "commit.gpgsign=false"]
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "As taken over"]):
-        subprocess.run(["git", *words], cwd=workspace, env=environment, check=True, capture_output=True)
+RUNTIMES: Mapping[str, Callable[[Path], Runtime]] = {"process": lambda home: ProcessRuntime(), "compose": _compose}
 
 
 def default_home() -> Path:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import fnmatch
 import gzip
 import hashlib
+import os
 import shutil
 import sqlite3
+import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -40,14 +42,19 @@ def copy_site(source: Site, target: Site) -> None:
 def copy_registry(source: Path, target: Path) -> None:
     """Copy a registry's folder; a database in use is copied as of one moment."""
     target.mkdir(parents=True, exist_ok=True)
-    (target / "mlflow.db").unlink(missing_ok=True)
-    with (
-        closing(sqlite3.connect(f"file:{source / 'mlflow.db'}?mode=ro", uri=True)) as old,
-        closing(sqlite3.connect(target / "mlflow.db")) as new,
-    ):
-        old.backup(new)
+    copy_database(source / "mlflow.db", target / "mlflow.db")
     if (source / "artifacts").is_dir():
         copy_tree(source / "artifacts", target / "artifacts")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a SQLite database, also one in use, as of one moment; the source is only read. Raises sqlite3.Error."""
+    target.unlink(missing_ok=True)
+    with (
+        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(target)) as new,
+    ):
+        old.backup(new)
 
 
 def registry_entries(registry: Path) -> list[str]:
@@ -57,11 +64,21 @@ def registry_entries(registry: Path) -> list[str]:
     return [f"registry:{name}/{version}" for name, version in rows]
 
 
+def first_commit(workspace: Path) -> None:
+    """Make the workspace a git repository with one commit, where git is installed."""
+    if shutil.which("git") is None:
+        return
+    identity = ["-c", "user.name=exam", "-c", "user.email=exam@example.org", "-c", "commit.gpgsign=false"]
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "As taken over"]):
+        subprocess.run(["git", *words], cwd=workspace, env=environment, check=True, capture_output=True)
+
+
 def files_of(root: Path, leave_out: Sequence[str] = ()) -> Iterator[Path]:
     """Regular files below a folder in sorted order; links, caches and paths in `leave_out` are passed over."""
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if path.is_symlink() or not path.is_file() or _left_out(relative, leave_out):
+        if path.is_symlink() or not path.is_file() or left_out(relative, leave_out):
             continue
         yield path
 
@@ -111,7 +128,7 @@ def freeze(site: Site, archive: Path, leave_out: Sequence[str]) -> str:
             gzip.GzipFile("", "wb", compresslevel=3, fileobj=file, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w") as tar,
         ):
-            budget = _Budget()
+            budget = Budget()
             for root, name, without in ((site.workspace, "workspace", leave_out), (scratch, "registry", ())):
                 for path in files_of(root, without):
                     budget.take(path.relative_to(root).as_posix(), path.stat().st_size)
@@ -151,7 +168,7 @@ def unpack(archive: Path, target: Path) -> None:
 
 
 def _unpack_members(tar: tarfile.TarFile, target: Path) -> None:
-    budget = _Budget()
+    budget = Budget()
     seen: set[str] = set()
     for member in tar:
         parts = PurePosixPath(member.name).parts
@@ -190,14 +207,15 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
         tar.addfile(info, file)
 
 
-def _left_out(relative: Path, leave_out: Sequence[str]) -> bool:
+def left_out(relative: Path, leave_out: Sequence[str]) -> bool:
+    """Whether a relative path is a cache, or at or below one of `leave_out`."""
     if any(fnmatch.fnmatch(part, pattern) for part in relative.parts for pattern in ALWAYS_LEFT_OUT):
         return True
     text = relative.as_posix()
     return any(text == path or text.startswith(f"{path}/") for path in leave_out)
 
 
-class _Budget:
+class Budget:
     """Counts files and bytes of a submission and says when it is out of bounds."""
 
     def __init__(self) -> None:
@@ -205,12 +223,13 @@ class _Budget:
         self.bytes = 0
 
     def take(self, name: str, size: int) -> None:
-        self.files += 1
-        self.bytes += size
+        """Count one file of `size` bytes. Raises SubmissionError, and counts nothing, when it is out of bounds."""
         if size > MAX_FILE_BYTES:
             raise SubmissionError(f"{name[:80]} is larger than {MAX_FILE_BYTES // 2**20} MiB.", "Keep it under var/.")
-        if self.files > MAX_FILES or self.bytes > MAX_BYTES:
+        if self.files >= MAX_FILES or self.bytes + size > MAX_BYTES:
             raise SubmissionError(
                 f"The submission has more than {MAX_FILES} files or {MAX_BYTES // 2**20} MiB.",
                 "Remove what the service does not need, or move it under var/.",
             )
+        self.files += 1
+        self.bytes += size

@@ -14,7 +14,7 @@ Beside the rows, `seeds` lays out many variants without a stack, and says what a
 
 from harness.proof.ledger import Ledger, prove
 from harness.proof.page import markdown
-from harness.proof.rows import Expect, Plan, Row, covering_seeds, plan, read_expect, rotating
+from harness.proof.rows import Expect, Plan, Row, covering_seeds, plan, read_expect, rotating, rotating_one
 from harness.proof.run import Cell, job_of, judge, lay_out_row, run_row, true_diagnosis
 from harness.proof.seeds import SeedCell, SeedsSummary, prove_seeds, summary
 
@@ -36,6 +36,7 @@ __all__ = [
     "prove_seeds",
     "read_expect",
     "rotating",
+    "rotating_one",
     "run_row",
     "summary",
     "true_diagnosis",

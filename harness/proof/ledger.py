@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import harness
 from harness import grading
@@ -18,8 +19,27 @@ from harness.runtime.base import Runtime
 from harness.scenario import Scenario
 from harness.workspace import digests, file_digest, tree_digest
 
-NOT_GRADING = ("cli.py", "console.py", "demo.py", "benchmark.py", "session.py", "authoring", "report", "proof")
+NOT_GRADING = (
+    *(
+        "cli.py",
+        "console.py",
+        "demo.py",
+        "benchmark.py",
+        "benchmark_compose.py",
+        "figures.py",
+        "session.py",
+        "authoring",
+        "report",
+        "proof",
+    ),
+    *("attempt.py", "by_hand.py", "client", "led.py", "proctor"),
+)
 """Parts of the harness that cannot change what a row gets."""
+
+OF_RUNTIME = {"process": ("runtime/process.py",), "compose": ("runtime/compose/", "runtime/inside/")}
+"""Parts that can only where that runtime runs the stacks."""
+
+IMAGES = ("Dockerfile", "compose.yaml")
 
 MEASURED_AT_MOST = 2
 """A row in which some check was too noisy to say anything is measured once more, and that stands."""
@@ -32,17 +52,23 @@ class Ledger:
     """Cells that were run before, so that a stopped proof goes on where it stopped.
 
     A cell counts only for the same packages, harness and scenario, of which only what can change a grade is looked at:
-    not pages, not the command line, not other rows' folders.
+    not pages, not the command line, not other rows' folders. `record` is a file of cells that were run elsewhere, by
+    key, as `write_record` makes it: a proof takes hours and may be gathered on several machines.
     """
 
-    def __init__(self, folder: Path, scenario: Scenario) -> None:
+    def __init__(self, folder: Path, scenario: Scenario, runtime: str, record: Path | None = None) -> None:
         self._folder = folder
+        self._recorded: dict[str, Any] = {}
+        if record is not None and record.is_file():
+            self._recorded = json.loads(record.read_text(encoding="utf-8"))
         self._common = [metadata.version(name) for name in grading.PACKAGES]
         root = Path(harness.__file__).parent
+        if runtime == "compose":
+            self._common += [f"{name} {file_digest(root.parent / name)}" for name in IMAGES]
         self._common += [
             f"{path.relative_to(root)} {file_digest(path)}"
             for path in sorted(root.rglob("*.py"))
-            if _grades(path, root)
+            if _grades(path.relative_to(root), runtime)
         ]
         self._common += [
             f"{path} {digest}"
@@ -54,18 +80,26 @@ class Ledger:
             self._common += [f"{path} {digest}" for path, digest in shared.items() if path.endswith(".py")]
 
     def get(self, row: Row) -> Cell | None:
-        """The cell of a row, if it was run."""
-        path = self._path(row)
-        return Cell.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """The cell of a row, if it was run: here, else as it is on record."""
+        path = self._folder / f"{self._key(row)}.json"
+        if path.is_file():
+            return Cell.model_validate_json(path.read_text(encoding="utf-8"))
+        recorded = self._recorded.get(self._key(row))
+        return Cell.model_validate(recorded) if recorded is not None else None
 
     def put(self, row: Row, cell: Cell) -> None:
         """Keep a cell."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._path(row).write_text(cell.model_dump_json(indent=1), encoding="utf-8")
+        (self._folder / f"{self._key(row)}.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
 
-    def _path(self, row: Row) -> Path:
+    def write_record(self, rows: Sequence[Row], path: Path) -> None:
+        """Write the cells of those rows that were run, by key. Cells of other code are not in it."""
+        cells = {self._key(row): cell.model_dump(mode="json") for row in rows if (cell := self.get(row)) is not None}
+        path.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
+
+    def _key(self, row: Row) -> str:
         own = [row.id, *([tree_digest(row.folder)] if row.folder else [])]
-        return self._folder / f"{hashlib.sha256(json.dumps([*self._common, *own]).encode()).hexdigest()[:24]}.json"
+        return hashlib.sha256(json.dumps([*self._common, *own]).encode()).hexdigest()[:24]
 
 
 def prove(
@@ -74,11 +108,11 @@ def prove(
     layouts: Layouts,
     runtime: Runtime,
     folder: Path,
+    ledger: Ledger,
     progress: Callable[[Row, str, int, int], None],
     fresh: bool = False,
 ) -> Iterator[Cell]:
-    """Run the rows one after the other, yielding each cell; rows that were run before are not run again."""
-    ledger = Ledger(folder / "ledger", scenario)
+    """Run the rows one after the other below `folder`, yielding each cell; what the ledger has is not run again."""
     for row in rows:
         cell = None if fresh else ledger.get(row)
         for _ in range(MEASURED_AT_MOST):
@@ -90,6 +124,8 @@ def prove(
         yield cell
 
 
-def _grades(path: Path, root: Path) -> bool:
-    relative = path.relative_to(root)
-    return relative.as_posix() in GRADING or relative.parts[0] not in NOT_GRADING
+def _grades(relative: Path, runtime: str) -> bool:
+    name = relative.as_posix()
+    if any(name.startswith(part) for other, parts in OF_RUNTIME.items() if other != runtime for part in parts):
+        return False
+    return name in GRADING or relative.parts[0] not in NOT_GRADING

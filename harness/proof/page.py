@@ -11,14 +11,15 @@ from harness.proof.run import UNTOUCHED_AT_MOST, Cell
 from harness.scenario import Scenario
 
 
-def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
+def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell], runtime: str) -> str:
     """The proof as a page: matrix, seeds and versions."""
+    how = "" if runtime == "process" else f" --runtime {runtime}"
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in grading.PACKAGES)
     seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in proof.rows}))
     lines = [
-        f"# Proof of {scenario.spec.id}",
+        f"# Proof of {scenario.spec.id}" + (f" on {runtime}" if how else ""),
         "",
-        f"Made by `exam prove {scenario.spec.id} --write`. Seeds: {seeds}. Versions: {versions}.",
+        f"Made by `exam prove {scenario.spec.id} --write{how}`. Seeds: {seeds}. Versions: {versions}.",
         "",
         "A shortcut is everything healthy but for one fault and a wrong repair of it; it runs the checks of that",
         "fault's slot and those that its expect.toml names. Other rows run every check.",

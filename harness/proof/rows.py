@@ -17,6 +17,9 @@ from harness.scenario import Scenario
 
 SEEDS_TRIED = 400
 
+HEALTHY_SEEDS = 4
+"""The healthy tree is the same whatever is drawn: it is shown in so many worlds. Untouched, every form is shown."""
+
 
 class Expect(Record):
     """expect.toml of a shortcut: the fault forms it is for, the checks it must fail, and those it may fail besides."""
@@ -55,8 +58,9 @@ def plan(scenario: Scenario) -> Plan:
     seeds = covering_seeds(scenario)
     drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in seeds}
     rows: list[Row] = []
-    for seed in seeds:
-        rows += [Row(name=name, kind=name, seed=seed) for name in ("symptoms", "healthy", "untouched")]
+    for number, seed in enumerate(seeds):
+        kinds = ("symptoms", "healthy", "untouched") if number < HEALTHY_SEEDS else ("symptoms", "untouched")
+        rows += [Row(name=name, kind=name, seed=seed) for name in kinds]
     for number, folder in enumerate(_folders(scenario, "solutions")):
         rows.append(Row(name=folder.name, kind="solution", seed=seeds[number % len(seeds)], folder=folder))
     rows += list(_shortcut_rows(scenario, drawn))
@@ -90,14 +94,21 @@ def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]
 
 
 def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
-    """Healthy and untouched on one seed, and as many shortcuts, both turning with the commit."""
+    """Symptoms and untouched of one seed, healthy of one, and as many shortcuts, all turning with the commit."""
     turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
-    seeds = sorted({row.seed for row in rows})
-    seed = seeds[turn % len(seeds)]
-    chosen = [row for row in rows if row.seed == seed and row.kind in ("symptoms", "healthy", "untouched")]
+    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "healthy", "untouched")}
+    chosen = [each[turn % len(each)] for each in of_kind.values() if each]
     wrong = [row for row in rows if row.kind == "shortcut"]
     start = turn % len(wrong) if wrong else 0
     return chosen + [*wrong[start:], *wrong[:start]][:shortcuts]
+
+
+def rotating_one(rows: Sequence[Row], commit: str) -> list[Row]:
+    """One row that boots stacks, turning with the commit: by kinds, so that shortcuts do not crowd out the rest."""
+    turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
+    kinds = [kind for kind in ("healthy", "untouched", "solution", "shortcut") if any(row.kind == kind for row in rows)]
+    of_kind = [row for row in rows if row.kind == kinds[turn % len(kinds)]]
+    return [of_kind[turn // len(kinds) % len(of_kind)]]
 
 
 def _folders(scenario: Scenario, kind: str) -> list[Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import Field
 
-from harness.model import JobSpec, Record, ServiceSpec, Stack
+from harness.model import JobSpec, Record, SendLoad, ServiceSpec, Stack
 
 Progress = Callable[[str], None]
 """Called with one short sentence when something begins or is ready."""
@@ -20,6 +21,8 @@ class StackPlan(Record):
     `folder` is the stack's own place for logs, sockets and state; `clock` the file that holds the business date.
     `environment` are the scenario's variables for services and jobs, with the placeholders of `ServiceSpec.command`.
     A `graded` stack runs without the services of live attempts. `ports` fixes ports by service; others are chosen.
+    `attempt` says whose it is, for a runtime that labels what it starts. `sealed` is what a proctor is given that leads
+    the attempt; None where none does.
     """
 
     name: str
@@ -34,6 +37,8 @@ class StackPlan(Record):
     environment: dict[str, str] = Field(default_factory=dict)
     graded: bool = False
     ports: dict[str, int] = Field(default_factory=dict)
+    attempt: str = ""
+    sealed: Path | None = None
 
 
 class ServiceStatus(Record):
@@ -55,15 +60,20 @@ class RunningStack(Stack, Protocol):
     def variables(self) -> dict[str, str]:
         """What the scenario tells services and jobs by environment variables, for a candidate's own shell."""
 
-    def log_file(self, service: str) -> Path:
-        """Where a service's log lies, to follow it. Raises UsageError for an unknown service."""
+    def log_command(self, service: str, lines: int, follow: bool) -> list[str]:
+        """The command that shows the end of a service's log, and goes on with it. Raises UsageError as `logs` does."""
 
 
 class Runtime(Protocol):
-    """Brings stacks up and down. `certifiable` says whether its results may count in an exam."""
+    """Brings stacks up and down.
+
+    `certifiable` says whether its results may count in an exam, `proctored` whether a live attempt is led by a proctor
+    inside its stack, which has the clock and the submission; else the session has them.
+    """
 
     name: str
     certifiable: bool
+    proctored: bool
 
     def up(self, plan: StackPlan, deadline_s: float, progress: Progress) -> RunningStack:
         """Start every service and wait until those that can say so are ready.
@@ -77,3 +87,6 @@ class Runtime(Protocol):
 
     def down(self, folder: Path) -> None:
         """End every process of a stack, also what a crash left behind. Does nothing when there is none."""
+
+    def driving(self, stacks: Sequence[RunningStack]) -> AbstractContextManager[SendLoad | None]:
+        """How load is sent to these stacks while the block lasts; None: by a process of this machine."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -18,10 +17,10 @@ import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -29,15 +28,14 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
-from harness.model import JobResult, ServiceSpec
+from harness.model import JobResult, SendLoad, ServiceSpec
 from harness.runtime.base import Progress, RunningStack, ServiceStatus, StackPlan
+from harness.runtime.programs import QUIET, STOP_SECONDS, Places, Program, configuration
 from harness.waiting import DeadlinePassed, until
 
 MARK = "EXAM_STACK"
 """Environment variable that every process of a stack carries; its value is the stack's folder."""
 
-LOG_BYTES = 5_000_000
-STOP_SECONDS = 8.0
 MAX_READ = 64 * 2**20
 STATES = {
     "RUNNING": "running",
@@ -53,6 +51,7 @@ class ProcessRuntime:
 
     name = "process"
     certifiable = False
+    proctored = False
 
     def up(self, plan: StackPlan, deadline_s: float, progress: Progress) -> RunningStack:
         """See `Runtime.up`."""
@@ -82,6 +81,10 @@ class ProcessRuntime:
         _end(list(_marked(folder)))
         shutil.rmtree(_socket(folder).parent, ignore_errors=True)
         (folder / "stack.json").unlink(missing_ok=True)
+
+    def driving(self, stacks: Sequence[RunningStack]) -> AbstractContextManager[SendLoad | None]:
+        """See `Runtime.driving`."""
+        return contextlib.nullcontext()
 
 
 class ProcessStack:
@@ -125,16 +128,20 @@ class ProcessStack:
 
     def variables(self) -> dict[str, str]:
         """See `RunningStack.variables`."""
-        return {name: _fill(value, self.plan) for name, value in self.plan.environment.items()}
+        places = _places(self.plan)
+        return {name: places.fill(value) for name, value in self.plan.environment.items()}
 
-    def log_file(self, service: str) -> Path:
-        """See `RunningStack.log_file`."""
+    def log_command(self, service: str, lines: int, follow: bool) -> list[str]:
+        """See `RunningStack.log_command`."""
+        return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(self._log_file(service))]
+
+    def _log_file(self, service: str) -> Path:
         self._spec(service)
         return self.plan.folder / "logs" / f"{service}.log"
 
     def logs(self, service: str, lines: int = 200) -> str:
         """See `Stack.logs`."""
-        path = self.log_file(service)
+        path = self._log_file(service)
         if not path.is_file():
             return ""
         with path.open("rb") as file:
@@ -286,12 +293,7 @@ class ProcessStack:
         return {
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1",
-            "DO_NOT_TRACK": "1",
-            "BENTOML_DO_NOT_TRACK": "True",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "GIT_PYTHON_REFRESH": "quiet",
+            **QUIET,
             **self.variables(),
             MARK: str(self.plan.folder),
         }
@@ -304,14 +306,14 @@ def by_hand(plan: StackPlan) -> list[tuple[list[str], Path, dict[str, str], str]
     found = []
     for spec in plan.services:
         if spec.ready and not spec.after:
-            words = _in_workspace([_fill(word, plan, plan.ports[spec.name]) for word in spec.command], plan.workspace)
-            environment = {**stack._environment(), "PORT": str(plan.ports[spec.name]), **spec.env}
-            folder = plan.workspace if spec.owner == "candidate" else plan.folder
-            found.append((words, folder, environment, stack.endpoint(spec.name) + spec.ready))
+            program = _program(plan, spec)
+            environment = {**stack._environment(), **program.environment}
+            url = stack.endpoint(spec.name) + spec.ready
+            found.append((list(program.command), Path(program.directory), environment, url))
     return found
 
 
-def _supervisord(plan: StackPlan, services: Sequence[ServiceSpec] | Any, environment: dict[str, str]) -> None:
+def _supervisord(plan: StackPlan, services: Iterable[ServiceSpec], environment: dict[str, str]) -> None:
     logs = plan.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     place = _socket(plan.folder).parent
@@ -328,57 +330,36 @@ def _supervisord(plan: StackPlan, services: Sequence[ServiceSpec] | Any, environ
         raise EnvironmentFault("The supervisor gives no socket after 10 s.", f"Look at {logs}.") from exc
 
 
-def _configuration(plan: StackPlan, services: Sequence[ServiceSpec], logs: Path) -> str:
-    head = f"""[unix_http_server]
-file={_socket(plan.folder)}
-chmod=0700
-
-[supervisord]
-logfile={logs}/supervisor.log
-logfile_maxbytes={LOG_BYTES}
-logfile_backups=0
-pidfile={plan.folder}/supervisord.pid
-nodaemon=false
-silent=true
-
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-"""
-    return head + "".join(_program(plan, spec, logs) for spec in services)
+def _configuration(plan: StackPlan, services: Iterable[ServiceSpec], logs: Path) -> str:
+    return configuration(
+        [_program(plan, spec) for spec in services],
+        socket=str(_socket(plan.folder)),
+        logs=str(logs),
+        pidfile=f"{plan.folder}/supervisord.pid",
+        foreground=False,
+        autostart=False,
+    )
 
 
-def _program(plan: StackPlan, spec: ServiceSpec, logs: Path) -> str:
-    words = [_fill(word, plan, plan.ports.get(spec.name, 0)) for word in spec.command]
-    variables = {"PORT": str(plan.ports.get(spec.name, 0)), **spec.env}
-    environment = ",".join(f'{name}="{value}"' for name, value in variables.items())
-    return f"""
-[program:{spec.name}]
-command={" ".join(_quoted(word) for word in _in_workspace(words, plan.workspace))}
-directory={plan.workspace if spec.owner == "candidate" else plan.folder}
-environment={environment}
-autostart=false
-autorestart=true
-startsecs=2
-startretries=3
-stopasgroup=true
-killasgroup=true
-stopwaitsecs={STOP_SECONDS:.0f}
-redirect_stderr=true
-stdout_logfile={logs}/{spec.name}.log
-stdout_logfile_maxbytes={LOG_BYTES}
-stdout_logfile_backups=1
-"""
+def _program(plan: StackPlan, spec: ServiceSpec) -> Program:
+    port = plan.ports.get(spec.name, 0)
+    words = [_places(plan).fill(word, port) for word in spec.command]
+    return Program(
+        name=spec.name,
+        command=_in_workspace(words, plan.workspace),
+        directory=str(plan.workspace if spec.owner == "candidate" else plan.folder),
+        environment={"PORT": str(port), **spec.env},
+    )
 
 
-def _fill(word: str, plan: StackPlan, port: int = 0) -> str:
-    urls = {name: f"http://127.0.0.1:{number}" for name, number in plan.ports.items()}
-    return word.format(
-        port=port,
-        url=SimpleNamespace(**urls),
-        scenario=plan.scenario,
-        registry=plan.registry,
-        private=plan.private,
-        clock=plan.clock,
+def _places(plan: StackPlan) -> Places:
+    return Places(
+        urls={name: f"http://127.0.0.1:{number}" for name, number in plan.ports.items()},
+        scenario=str(plan.scenario),
+        registry=str(plan.registry),
+        private=str(plan.private),
+        clock=str(plan.clock),
+        host="127.0.0.1",
     )
 
 
@@ -389,11 +370,6 @@ def _in_workspace(command: Sequence[str], workspace: Path) -> list[str]:
     if "/" in head:
         return [str(workspace / head), *rest]
     return [str(Path(sys.executable).parent / head), *rest]
-
-
-def _quoted(word: str) -> str:
-    """A word as supervisord's configuration wants it: % is its interpolation, and ` ;` would begin a comment."""
-    return shlex.quote(word).replace("%", "%%")
 
 
 def _ports(plan: StackPlan) -> dict[str, int]:

@@ -119,6 +119,13 @@ def test_the_rotation_turns_with_the_commit_and_meets_every_shortcut() -> None:
     assert met >= {row.id for row in plan.rows if row.kind == "shortcut"}
 
 
+def test_a_single_row_turns_through_all_that_boots_a_stack() -> None:
+    rows = proof.plan(scenarios.find("stale_predictions")).rows
+    turns = [proof.rotating_one(rows, f"commit {number}") for number in range(3000)]
+    assert {len(turn) for turn in turns} == {1}
+    assert {turn[0].id for turn in turns} == {row.id for row in rows if row.kind != "symptoms"}
+
+
 def test_what_a_shortcut_submits_has_its_one_fault_and_its_wrong_repair(tiny: Scenario, tmp_path: Path) -> None:
     row = next(row for row in rows(tiny, "shortcut") if row.fault == "word/sick")
     site = site_in(tmp_path / "site")
@@ -130,14 +137,14 @@ def test_what_a_shortcut_submits_has_its_one_fault_and_its_wrong_repair(tiny: Sc
 def test_a_stopped_proof_resumes_and_a_changed_scenario_starts_again(tiny: Scenario, tmp_path: Path) -> None:
     row = rows(tiny, "healthy")[0]
     cell = Cell(row=row.id, kind="healthy", good=True, low=100, high=100, failed=())
-    Ledger(tmp_path / "ledger", tiny).put(row, cell)
-    assert Ledger(tmp_path / "ledger", tiny).get(row) == cell
+    Ledger(tmp_path / "ledger", tiny, "process").put(row, cell)
+    assert Ledger(tmp_path / "ledger", tiny, "process").get(row) == cell
     folder = tmp_path / "tiny"
     shutil.copytree(tiny.folder, folder)
     (folder / "BRIEF.md").write_text("Say it well.", encoding="utf-8")
-    assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) == cell
+    assert Ledger(tmp_path / "ledger", scenarios.load(folder), "process").get(row) == cell
     (folder / "workspace" / "word.txt").write_text("well", encoding="utf-8")
-    assert Ledger(tmp_path / "ledger", scenarios.load(folder)).get(row) is None
+    assert Ledger(tmp_path / "ledger", scenarios.load(folder), "process").get(row) is None
 
 
 def test_the_true_diagnosis_names_every_drawn_fault(tiny: Scenario, tmp_path: Path) -> None:
@@ -145,3 +152,20 @@ def test_the_true_diagnosis_names_every_drawn_fault(tiny: Scenario, tmp_path: Pa
     assert 'component = "page"' in text
     assert 'pointer = "word.txt"' in text
     assert "letters = " in text
+
+
+def test_a_cell_on_record_counts_for_the_same_code_only(tiny: Scenario, tmp_path: Path) -> None:
+    plan = proof.plan(tiny)
+    row = plan.rows[0]
+    cell = Cell(row=row.id, kind=row.kind, good=True, low=0, high=0, failed=())
+    here, record = Ledger(tmp_path / "here", tiny, "process"), tmp_path / "tiny.json"
+    here.put(row, cell)
+    here.write_record(plan.rows, record)
+    assert Ledger(tmp_path / "there", tiny, "process", record).get(row) == cell
+    assert Ledger(tmp_path / "there", tiny, "process").get(row) is None
+    changed = shutil.copytree(tiny.folder, tmp_path / "tiny")
+    (changed / "grader" / "more.py").write_text("MORE = 1\n", encoding="utf-8")
+    other = Ledger(tmp_path / "there", scenarios.load(changed), "process", record)
+    assert other.get(row) is None
+    other.write_record(plan.rows, record)
+    assert record.read_text(encoding="utf-8") == "{}\n"

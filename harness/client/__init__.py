@@ -1,0 +1,1 @@
+"""The candidate's `exam` inside the box. Standard library only: it is copied into the box and installed nowhere."""

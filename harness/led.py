@@ -1,0 +1,140 @@
+"""An attempt that a proctor leads, as the host sees it: asked over HTTP, collected from its container."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from harness.attempt import Attempt, Rehearsal
+from harness.errors import AttemptError, EnvironmentFault, ExamError, SubmissionError, UsageError
+from harness.model import Change, Finding
+from harness.runtime.inside import places
+from harness.waiting import DeadlinePassed, until
+
+QUICK_SECONDS = 30.0
+CHECK_SECONDS = 180.0
+REHEARSE_SECONDS = 540.0
+ERRORS: Mapping[int, type[ExamError]] = {2: UsageError, 6: SubmissionError, 7: AttemptError}
+
+
+class LedStack(Protocol):
+    """What a runtime's live stack has where a proctor leads it (`Runtime.proctored`)."""
+
+    def published(self, port: int) -> str:
+        """The base address here of a port that the stack publishes. Raises EnvironmentFault when it does not."""
+
+    def pages(self) -> dict[str, str]:
+        """Name -> address of what there is for a browser."""
+
+    def collect(self, service: str, source: str, target: Path) -> None:
+        """Copy the regular files of a folder in a container to an empty folder here."""
+
+
+class Led:
+    """One such attempt. Methods raise the ExamError that the proctor said, EnvironmentFault where none answers."""
+
+    def __init__(self, stack: LedStack) -> None:
+        self._stack = stack
+
+    def pages(self) -> dict[str, str]:
+        """Name -> address of what there is for people besides services."""
+        return {"proctor": self.url, **self._stack.pages()}
+
+    @property
+    def url(self) -> str:
+        """The proctor's address here."""
+        return self._stack.published(places.PROCTOR_PORT)
+
+    def await_begun(self, deadline_s: float) -> None:
+        """Wait until the attempt has begun. Raises ExamError with the proctor's reason when it will not."""
+        said: dict[str, Any] = {}
+
+        def begun() -> bool:
+            said.update(self._health())
+            if said["failed"]:
+                raise ExamError(str(said["sentence"]), "Start again; if it stays, another seed works.")
+            return bool(said["ready"])
+
+        try:
+            until(begun, deadline_s, 0.3)
+        except DeadlinePassed as exc:
+            raise EnvironmentFault(f"The attempt has not begun after {deadline_s:.0f} s: {said['sentence']}") from exc
+
+    def _health(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = httpx.get(f"{self.url}/health", timeout=5.0, trust_env=False).json()
+        except (httpx.HTTPError, ValueError):
+            return {"ready": False, "failed": False, "sentence": "Its proctor does not answer."}
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """What GET /status of the proctor says."""
+        found: dict[str, Any] = self._ask("GET", "/status")
+        return found
+
+    def check(self) -> list[tuple[str, Finding]]:
+        """The public checks on the live stack."""
+        return [_finding(one) for one in self._ask("POST", "/check", {}, CHECK_SECONDS)]
+
+    def rehearse(self) -> Rehearsal:
+        """A rehearsal in the attempt's own room."""
+        found = self._ask("POST", "/rehearse", {}, REHEARSE_SECONDS)
+        checks = tuple((one["check"], one["ok"], one["sentence"]) for one in found.pop("checks"))
+        return Rehearsal(**found, checks=checks)
+
+    def estimate(self, text: str) -> None:
+        """Write an estimate down."""
+        self._ask("POST", "/estimate", {"text": text})
+
+    def changed(self) -> tuple[tuple[Change, ...], list[str]]:
+        """What a submission would hold, and which papers are missing."""
+        found = self._ask("GET", "/changes")
+        return tuple(Change(**one) for one in found["changes"]), list(found["missing"])
+
+    def frozen(self) -> bool:
+        """Whether it is submitted: by its state as it lies there, so that a proctor which ended says so, too."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._stack.collect("proctor", f"{places.STATE}/attempt.json", Path(folder))
+            return Attempt.model_validate_json((Path(folder) / "attempt.json").read_text(encoding="utf-8")).submitted
+
+    def submit(self) -> None:
+        """Freeze the attempt; nothing where it is frozen already."""
+        if self.frozen():
+            return
+        try:
+            self._ask("POST", "/submit", {}, CHECK_SECONDS)
+        except AttemptError:
+            if not self.frozen():  # else the deadline came first
+                raise
+
+    def collect(self, submission: Path, journal: Path) -> None:
+        """Copy what was frozen into an empty folder, and the journal into a file."""
+        self._stack.collect("proctor", f"{places.STATE}/submission", submission)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        self._stack.collect("proctor", f"{places.STATE}/journal.jsonl", submission)
+        (submission / "journal.jsonl").replace(journal)
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = QUICK_SECONDS
+    ) -> Any:
+        try:
+            with httpx.Client(timeout=seconds, trust_env=False) as client:
+                answer = client.request(method, self.url + path, json=body)
+            content = answer.json()
+        except (httpx.HTTPError, json.JSONDecodeError) as exc:
+            raise EnvironmentFault(
+                f"The attempt's proctor does not answer: {type(exc).__name__}.", "Look at it with `exam status`."
+            ) from exc
+        if answer.status_code != 200:
+            kind = ERRORS.get(content["exit_code"], ExamError)
+            raise kind(content["error"], content["next_step"])
+        return content
+
+
+def _finding(one: Mapping[str, Any]) -> tuple[str, Finding]:
+    return one["check"], Finding(one["ok"], one["sentence"])

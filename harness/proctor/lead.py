@@ -1,0 +1,379 @@
+"""Leads one attempt: settles it, keeps its clock, answers what a candidate asks, and freezes it once.
+
+State lies in one folder, so that a restart loses nothing:
+
+    attempt.json     the attempt: its deadline, its estimate, whether it is submitted
+    journal.jsonl    what happened
+    submission/      submission.tar.gz, submission.json, sealed.json
+    scratch/         copies under way
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness import variant as variants
+from harness.attempt import ESTIMATE, Attempt, Rehearsal, hand_in, missing_papers, public_checks, settle_live
+from harness.errors import AttemptError, ExamError, NotReady, StackError, SubmissionError, UsageError
+from harness.grading import lay_out_submission
+from harness.journal import Journal
+from harness.model import Change, Finding, Site, Submission
+from harness.proctor.looks import LookedAt, service_status
+from harness.proctor.room import Room
+from harness.proctor.sealed import SealedFolder
+from harness.proctor.snapshot import snapshot, snapshot_registry
+from harness.runtime.base import ServiceStatus
+from harness.scenario import Scenario
+from harness.text import plain
+from harness.waiting import DeadlinePassed, until
+from harness.workspace import Budget, changes, copy_registry, digests, freeze
+
+BEGIN_SECONDS = 300.0
+"""The services have so long to be ready: twice what they took on two cores with twelve times the work for them."""
+
+EVENTS = 2000
+"""What a candidate's own doings may fill of the journal; it is read whole with each event."""
+
+RETRY_SECONDS = 2.0
+"""Between two tries to freeze at the deadline, where the first failed (a full disk, a locked database)."""
+
+
+class Busy(AttemptError):
+    """The same thing is under way already."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of an attempt as its proctor has them; all but `state` are only read."""
+
+    sealed: Path
+    workspace: Path
+    registry: Path
+    clock: Path
+    state: Path
+
+
+class Proctor:
+    """Implements what the proctor answers. Safe to be called from several threads.
+
+    Raises AttemptError for what the attempt's state does not allow, UsageError for what a caller got wrong.
+    """
+
+    def __init__(self, places: Places, scenario: Scenario, room: Room | None) -> None:
+        self.places = places
+        self.scenario = scenario
+        self.sealed = SealedFolder(places.sealed)
+        self._room = room
+        self._facts = self.sealed.read()
+        self._lock = threading.RLock()  # the attempt's record and the freezing of it
+        self._under_way = {name: threading.Lock() for name in ("check", "look", "rehearsal")}
+        self._attempt: Attempt | None = None
+        places.state.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(places.state / "scratch", ignore_errors=True)
+        (places.state / "scratch").mkdir()
+        self._journal = Journal(places.state / "journal.jsonl")
+        mend(self._journal.path)
+        self._events = len(self._journal.read())
+        kept = places.state / "attempt.json"
+        if kept.is_file():
+            self._attempt = Attempt.model_validate_json(kept.read_text(encoding="utf-8"))
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """Take a submission for done that was whole when a crash came before it was written down."""
+        folder = self.places.state / "submission"
+        if self.attempt.submitted or not (folder / "sealed.json").is_file():
+            return
+        with suppress(ValidationError):  # half written: it is done again
+            sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
+            done = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
+            if all(event.kind != "submitted" for event in self._journal.read()):
+                self._journal.append("submitted", {"sha256": done.sha256})
+            self._keep(sealed)
+
+    # --- begin and end ------------------------------------------------------------------------------------------------
+
+    def begin(self, deadline_s: float = BEGIN_SECONDS) -> None:
+        """Wait for the services, settle the stack, start the clock; nothing where it runs already.
+
+        Raises NotReady naming the services that are not, and ExamError when a fault is not in place.
+        """
+        if self._attempt is not None:
+            return
+        began = time.monotonic()
+        self._await_services(deadline_s)
+        variant = variants.draw(self.scenario, self._facts.seed)
+        with self._looked_at() as stack:
+            settle_live(self.scenario, variant, stack)
+        now = datetime.now(UTC)
+        minutes = self.scenario.spec.minutes
+        attempt = Attempt(
+            id=self._facts.attempt,
+            scenario=self.scenario.spec.id,
+            folder_of_scenario=self.scenario.folder,
+            seed=self._facts.seed,
+            runtime="compose",
+            started_at=now.isoformat(timespec="seconds"),
+            deadline=(now + timedelta(minutes=minutes)).isoformat(timespec="seconds"),
+            laid_out_seconds=self._facts.laid_out_seconds,
+            ready_seconds=round(time.monotonic() - began, 1),
+            given=digests(self.sealed.given, self.scenario.spec.scratch),
+        )
+        self._journal.append("started", {"scenario": attempt.scenario, "minutes": minutes})
+        self._keep(attempt)
+
+    def _await_services(self, deadline_s: float) -> None:
+        missing: list[ServiceStatus] = []
+
+        def ready() -> bool:
+            missing[:] = [line for line in self._services() if line.state != "running"]
+            return not missing
+
+        try:
+            until(ready, deadline_s, 0.5)
+        except DeadlinePassed as exc:
+            names = ", ".join(f"{line.name} ({line.state})" for line in missing)
+            raise NotReady("attempt", f"Not ready after {deadline_s:.0f} s: {names}.", "Look at their logs.") from exc
+
+    def watch(self, stop: threading.Event) -> None:
+        """Freeze the state when the time is over; returns then, or when `stop` is set.
+
+        A freeze that fails is tried again until it works: nothing that a candidate does can keep it off.
+        """
+        while not stop.wait(min(self._seconds_left(), 60.0)):
+            if self._seconds_left() > 0:
+                continue
+            try:
+                self.submit(at_deadline=True)
+            except AttemptError:
+                return
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the deadline stands
+                self._note("freeze_failed", {"error": plain(str(exc), 300)})
+                stop.wait(RETRY_SECONDS)
+
+    def _seconds_left(self) -> float:
+        deadline = datetime.fromisoformat(self.attempt.deadline)
+        return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
+
+    # --- what is answered ---------------------------------------------------------------------------------------------
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt. Raises AttemptError before it has begun."""
+        if self._attempt is None:
+            raise AttemptError("The attempt has not begun: its services are starting.", "Try again in a minute.")
+        return self._attempt
+
+    def vocabulary(self) -> dict[str, Any]:
+        """The words that a diagnosis may use, and the facts that it may state."""
+        spec = self.scenario.spec
+        facts = [{"name": fact.name, "question": fact.question} for fact in spec.fact]
+        return {"components": spec.diagnosis.components, "kinds": spec.diagnosis.kinds, "facts": facts}
+
+    def status(self) -> dict[str, Any]:
+        """Where the time and the services stand."""
+        attempt = self.attempt
+        return {
+            **attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"}),
+            "title": self.scenario.spec.title,
+            "minutes_left": 0 if attempt.submitted else round(self._seconds_left() / 60, 1),
+            "business_date": self.places.clock.read_text(encoding="utf-8").strip(),
+            "services": [line.model_dump(mode="json", exclude={"pid", "detail"}) for line in self._services()],
+        }
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from what was given, and which papers are missing. Raises Busy while somebody looks already.
+
+        Each look copies the workspace: at most one at a time keeps them from filling a disk.
+        """
+        attempt = self.attempt
+        with self._alone("look"), self._scratch() as place:
+            snapshot(self.places.workspace, place / "workspace", self.scenario.spec.scratch)
+            found = changes(attempt.given, digests(place / "workspace", self.scenario.spec.scratch))
+            missing = missing_papers(place / "workspace")
+        return {"changes": [shown(change) for change in found], "missing": missing}
+
+    def estimate(self, text: str) -> None:
+        """Write down what the candidate expects."""
+        said = plain(text, ESTIMATE)
+        with self._lock:
+            self._need_time()
+            self._note("estimated", {"text": said}, needed=True)
+            self._keep(self.attempt.model_copy(update={"estimate": said}))
+
+    def given_file(self, path: str) -> tuple[bytes, bool]:
+        """A file as it was given, and whether it may be executed. Raises UsageError for one that was not given."""
+        if path not in self.attempt.given:
+            raise UsageError(f"{plain(path, 200)!r} is no file that was given.", "Name it as seen from the workspace.")
+        source = self.sealed.given / path
+        content, executable = source.read_bytes(), bool(source.stat().st_mode & 0o100)
+        self._note("reset", {"file": path})
+        return content, executable
+
+    def check(self) -> list[tuple[str, Finding]]:
+        """Run the public checks on the live stack. Raises Busy while they run."""
+        _ = self.attempt
+        with self._alone("check"), self._looked_at() as stack:
+            found = public_checks(self.scenario, stack, stack.copy)
+        passed = sum(finding.ok is True for _, finding in found)
+        self._note("checked", {"passed": passed, "of": len(found)})
+        return found
+
+    def rehearse(self) -> Rehearsal:
+        """Freeze the present state, boot it in the rehearsal room as grading would, run the public checks on it.
+
+        Raises SubmissionError where the state could not be submitted, and Busy while another rehearsal runs.
+        """
+        self._need_time()
+        if self._room is None:
+            raise AttemptError("This attempt has no rehearsal room.", "`exam check` looks at the live stack.")
+        with self._alone("rehearsal"), self._scratch() as place:
+            self._copy(place / "frozen", strict=True)
+            archive = place / "submission.tar.gz"
+            freeze(_site(place / "frozen"), archive, self.scenario.spec.scratch)
+            shutil.rmtree(place / "frozen")
+            lay_out_submission(archive, self.scenario, self.sealed.healthy, place / "workspace", place / "registry")
+            found = self._rehearse(self._room, place)
+        self._note("rehearsed", {"boots": found.boots, "seconds": found.seconds})
+        return found
+
+    def _rehearse(self, room: Room, place: Path) -> Rehearsal:
+        began = time.monotonic()
+        try:
+            with room.booted(self.scenario.spec, place, self._facts.urls) as urls:
+                seconds = round(time.monotonic() - began, 1)
+                stack = LookedAt("rehearsal", {**self._facts.urls, **urls}, place / "workspace")
+                found = public_checks(self.scenario, stack, stack.copy)
+        except StackError as exc:
+            return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
+        return Rehearsal(
+            boots=True,
+            seconds=seconds,
+            sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
+            checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
+        )
+
+    # --- freeze -------------------------------------------------------------------------------------------------------
+
+    def submit(self, *, at_deadline: bool = False) -> Submission:
+        """Freeze workspace and registry, once. Raises AttemptError the second time.
+
+        By hand, what cannot be read or is out of bounds raises SubmissionError; at the deadline it is left out, and the
+        journal says so.
+        """
+        with self._lock:
+            attempt = self.attempt
+            if attempt.submitted:
+                raise AttemptError(f"The attempt {attempt.id!r} is submitted already.", "There is nothing more to do.")
+            late = self._seconds_left() <= 0
+            with self._scratch() as place:
+                left_out = self._copy(place / "frozen", strict=not late)
+                submission, sealed = hand_in(
+                    attempt, self.scenario, _site(place / "frozen"), self.places.state / "submission", at_deadline=late
+                )
+            event = {"sha256": submission.sha256, "at_deadline": at_deadline or late}
+            self._journal.append("submitted", {**event, "left_out": left_out} if left_out else event)
+            self._keep(sealed)
+        return submission
+
+    def _copy(self, target: Path, *, strict: bool) -> tuple[str, ...]:
+        site, budget = _site(target), Budget()
+        left_out = self._copy_registry(site.registry, budget, strict)
+        scratch = self.scenario.spec.scratch
+        return left_out + snapshot(self.places.workspace, site.workspace, scratch, strict=strict, budget=budget)
+
+    def _copy_registry(self, target: Path, budget: Budget, strict: bool) -> tuple[str, ...]:
+        try:
+            return snapshot_registry(self.places.registry, target, strict=strict, budget=budget)
+        except SubmissionError as exc:
+            if strict:
+                raise
+            # A registry beyond all bounds must not keep the attempt open: it ends with an empty one.
+            shutil.rmtree(target, ignore_errors=True)
+            copy_registry(self.sealed.healthy.registry, target)
+            return (str(exc),)
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _services(self) -> list[ServiceStatus]:
+        urls: Mapping[str, str] = self._facts.urls
+        return [service_status(spec, urls[spec.name]) for spec in self.scenario.spec.service if spec.name in urls]
+
+    @contextmanager
+    def _looked_at(self) -> Iterator[LookedAt]:
+        with self._scratch() as place:
+            snapshot(self.places.workspace, place / "workspace", self.scenario.spec.scratch, strict=False)
+            yield LookedAt("attempt", self._facts.urls, place / "workspace")
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        place = Path(mkdtemp(dir=self.places.state / "scratch"))
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        if not self._under_way[what].acquire(blocking=False):
+            raise Busy(f"A {what} is under way already.", "Wait until it has ended.")
+        try:
+            yield
+        finally:
+            self._under_way[what].release()
+
+    def _need_time(self) -> None:
+        if self.attempt.submitted or self._seconds_left() <= 0:
+            raise AttemptError("The attempt has ended.", "What was submitted stays as it is.")
+
+    def _note(self, kind: str, data: Mapping[str, Any], *, needed: bool = False) -> None:
+        """Write an event down while the journal has room for a candidate's own; a `needed` one is refused then."""
+        with self._lock:
+            if self._events >= EVENTS:
+                if needed:
+                    raise ExamError("Too much was written down already.", "What was said before stays.")
+                return
+            self._journal.append(kind, data)
+            self._events += 1
+
+    def _keep(self, attempt: Attempt) -> None:
+        path = self.places.state / "attempt.json"
+        partial = path.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(attempt.model_dump_json(indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        self._attempt = attempt
+
+
+def _site(folder: Path) -> Site:
+    return Site(folder / "workspace", folder / "registry", folder / "private")
+
+
+def shown(change: Change) -> dict[str, str]:
+    """A change as it is answered: the path without control characters."""
+    return {"path": plain(change.path, 400), "how": change.how}
+
+
+def mend(journal: Path) -> None:
+    """Cut a last line that a crash left half written, so that the chain can go on."""
+    if not journal.is_file():
+        return
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        with journal.open("r+b") as file:
+            file.truncate(whole)

@@ -1,0 +1,173 @@
+"""Copies of a folder that somebody hostile may change meanwhile: no link is followed, whatever races.
+
+Every folder is opened relative to the one above it, and every file by descriptor without following links; what is
+looked at is what was opened. So a link that is put in a file's place between a look and a read leads nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+from harness.errors import SubmissionError
+from harness.workspace import MAX_FILES, Budget, copy_database, left_out
+
+MAX_DEPTH = 32
+"""Folders below one another that are looked into; an honest workspace has some six."""
+
+MAX_ENTRIES = 4 * MAX_FILES
+"""Names that are looked at, folders and links included."""
+
+PROBLEMS = 20
+"""Sentences about what was passed over that are kept."""
+
+CHUNK = 2**20
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def snapshot(
+    source: Path, target: Path, leave_out: Sequence[str] = (), *, strict: bool = True, budget: Budget | None = None
+) -> tuple[str, ...]:
+    """Copy the regular files of `source` into `target`, made anew; returns a sentence for each that was passed over.
+
+    Links, caches and `leave_out` are passed over in silence. What cannot be read or is out of a submission's bounds
+    raises SubmissionError when `strict`, else it is passed over.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    copy = _Copy(leave_out, strict, budget or Budget())
+    with _closing(os.open(source, FOLDER)) as top:
+        copy.folder(top, target, Path())
+    return tuple(copy.problems)
+
+
+def snapshot_registry(
+    source: Path, target: Path, *, strict: bool = True, budget: Budget | None = None
+) -> tuple[str, ...]:
+    """Copy a registry's folder as of one moment: the database by SQLite's backup, artifacts as `snapshot` does.
+
+    Where a crash left the database with a journal that a read-only mount cannot roll back, both are copied and rolled
+    back in the copy. Raises SubmissionError when there is no database that can be read, or it is out of bounds.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    budget = budget or Budget()
+    try:
+        budget.take("mlflow.db", (source / "mlflow.db").stat().st_size)
+        _copy_database(source, target)
+    except (sqlite3.Error, OSError) as exc:
+        raise SubmissionError(f"The registry's database cannot be read: {exc}.", "Try again in a minute.") from exc
+    if not (source / "artifacts").is_dir():
+        return ()
+    return snapshot(source / "artifacts", target / "artifacts", strict=strict, budget=budget)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    scratch = target / "crashed"
+    try:
+        copy_database(source / "mlflow.db", target / "mlflow.db")
+    except sqlite3.OperationalError:
+        scratch.mkdir()
+        for name in ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(source / name, scratch / name)
+        with closing(sqlite3.connect(scratch / "mlflow.db")) as old:
+            old.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        copy_database(scratch / "mlflow.db", target / "mlflow.db")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Copy:
+    """One copy under way: its bounds, and what was passed over."""
+
+    def __init__(self, leave_out: Sequence[str], strict: bool, budget: Budget) -> None:
+        self.problems: list[str] = []
+        self._leave_out = leave_out
+        self._strict = strict
+        self._budget = budget
+        self._entries = 0
+
+    def folder(self, descriptor: int, target: Path, relative: Path) -> None:
+        """Copy what lies in an open folder into `target`, which is there."""
+        if len(relative.parts) >= MAX_DEPTH:
+            self._pass_over(relative, f"lies more than {MAX_DEPTH} folders deep")
+            return
+        for name in self._names(descriptor, relative):
+            inner = relative / name
+            if not left_out(inner, self._leave_out):
+                self._entry(descriptor, name, target / name, inner)
+
+    def _names(self, descriptor: int, relative: Path) -> list[str]:
+        with os.scandir(descriptor) as found:
+            names = [entry.name for entry in islice(found, MAX_ENTRIES - self._entries + 1)]
+        self._entries += len(names)
+        if self._entries > MAX_ENTRIES:
+            self._pass_over(relative, f"is one of more than {MAX_ENTRIES} names")
+            return []
+        return sorted(names)
+
+    def _entry(self, above: int, name: str, target: Path, relative: Path) -> None:
+        try:
+            name.encode()  # a name that is no UTF-8 could stand in no list of changes
+            kind = os.stat(name, dir_fd=above, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
+                return
+            inside = os.open(name, FOLDER if stat.S_ISDIR(kind) else FILE, dir_fd=above)
+        except FileNotFoundError:
+            return  # gone meanwhile
+        except UnicodeError:
+            self._pass_over(relative, "has a name that is no UTF-8")
+            return
+        except OSError as exc:
+            self._pass_over(relative, f"cannot be read ({exc.strerror})")
+            return
+        with _closing(inside):
+            if stat.S_ISDIR(kind):
+                target.mkdir()
+                self.folder(inside, target, relative)
+            else:
+                self._file(inside, target, relative)
+
+    def _file(self, descriptor: int, target: Path, relative: Path) -> None:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return
+        try:
+            self._budget.take(relative.as_posix(), found.st_size)
+        except SubmissionError as exc:
+            if self._strict:
+                raise
+            self._note(str(exc))
+            return
+        left = found.st_size  # it may grow meanwhile: what was counted is read
+        with target.open("xb") as file:
+            while left > 0 and (chunk := os.read(descriptor, min(CHUNK, left))):
+                file.write(chunk)
+                left -= len(chunk)
+        target.chmod(0o755 if found.st_mode & 0o100 else 0o644)
+
+    def _pass_over(self, relative: Path, why: str) -> None:
+        sentence = f"{relative.as_posix()[-80:]!a} {why}."
+        if self._strict:
+            raise SubmissionError(sentence, "Mend or remove it, or move it under var/; then try again.")
+        self._note(sentence)
+
+    def _note(self, sentence: str) -> None:
+        if len(self.problems) < PROBLEMS:
+            self.problems.append(sentence)
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""The load driver of a grading: a container of its own in the networks of both stacks. It knows nothing secret."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
+
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from harness.errors import EnvironmentFault
+from harness.model import SendLoad
+from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, STARTER, Failures, client, starter, tag
+from harness.runtime.compose.stack import ComposeStack
+
+DRIVE = (
+    'd=$(mktemp -d) && cat >"$d/plan.json" && python -m harness.probes.load_driver "$d" >&2'
+    ' && cat "$d/driver.json" && echo && cat "$d/sent.jsonl" && rm -r "$d"'
+)
+GRACE_SECONDS = 30.0
+
+
+class DriverContainer(AbstractContextManager[SendLoad | None]):
+    """Up as long as the block lasts; what it gives sends a plan and returns (requests sent, how the driver fared).
+
+    Without two stacks there is nothing to drive, and the block gets None.
+    """
+
+    def __init__(self, stacks: Sequence[ComposeStack], home: str) -> None:
+        self._home = home
+        self._stacks = stacks
+        self._container: Container | None = None
+
+    def __enter__(self) -> SendLoad | None:
+        if len(self._stacks) < 2:
+            return None
+        try:
+            self._start()
+        except Failures as exc:
+            self._end()
+            raise EnvironmentFault(f"The load driver's container does not start: {str(exc)[:200]}") from exc
+        return self._send
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        plan = self._stacks[0].plan
+        self._container = client().containers.create(
+            f"exam-driver:{tag()}",
+            name=f"exam-driver-{uuid.uuid4().hex[:8]}",
+            labels={ATTEMPT: plan.attempt or plan.name, STACK: str(plan.folder), HOME: self._home, STARTER: starter()},
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges=true"],
+            read_only=True,
+            tmpfs={"/tmp": "size=256m,mode=1777"},
+            mem_limit="1g",
+            pids_limit=128,
+            init=True,
+            network_mode="none",
+            log_config={"Type": "json-file", "Config": {"max-size": "1m"}},
+        )
+        client().networks.get("none").disconnect(self._container)
+        for stack in self._stacks:
+            for network in client().networks.list(filters={"label": f"{STACK}={stack.plan.folder}"}):
+                if network.name.endswith("_inside"):
+                    network.connect(self._container)
+        self._container.start()
+
+    def _end(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            with suppress(NotFound, *Failures):
+                container.remove(force=True)
+
+    def _send(self, plan: bytes, seconds: float) -> tuple[bytes, bytes]:
+        """Send a plan, given as JSON with addresses of this machine; raises EnvironmentFault when the driver died."""
+        assert self._container is not None
+        command = ["docker", "exec", "-i", str(self._container.name), "sh", "-c", DRIVE]
+        try:
+            done = subprocess.run(
+                command, input=self._inside(plan), capture_output=True, timeout=seconds + GRACE_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise EnvironmentFault("The load driver did not end in time.", "Run it again.") from None
+        if done.returncode != 0:
+            end = done.stderr.decode(errors="replace")[-600:]
+            raise EnvironmentFault(f"The load driver died with exit code {done.returncode}: {end}")
+        driver, _, sent = done.stdout.partition(b"\n")
+        return sent, driver
+
+    def _inside(self, plan: bytes) -> bytes:
+        """The same plan with the addresses that services have in their own networks, by their containers' names."""
+        told = json.loads(plan)
+        told["urls"] = {name: self._inner(url) for name, url in told["urls"].items()}
+        return json.dumps(told).encode()
+
+    def _inner(self, url: str) -> str:
+        for stack in self._stacks:
+            for service, inner in stack.urls().items():
+                here = stack.endpoint(service)
+                if url.startswith(f"{here}/"):
+                    home, port = inner.removeprefix("http://").split(":")
+                    return f"http://{stack.container(home).name}:{port}{url.removeprefix(here)}"
+        raise EnvironmentFault(f"{url} is no address of a stack that is graded.")

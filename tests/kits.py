@@ -1,0 +1,123 @@
+"""Runtimes under test, with what a test must know of each to look behind it or to break it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+import pytest
+
+from harness.runtime.base import RunningStack, Runtime, StackPlan
+from harness.runtime.compose import ComposeRuntime, engine_problem
+from harness.runtime.compose.engine import STACK, client, containers
+from harness.runtime.process import MARK, ProcessRuntime
+from harness.waiting import until
+
+
+class Kit(Protocol):
+    """One runtime."""
+
+    runtime: Runtime
+
+    def left(self, folder: Path) -> list[str]:
+        """What there is of a stack: nothing once it is down."""
+
+    def inside(self, stack: RunningStack, command: str) -> str:
+        """Run a shell command where the candidate works, as the candidate; its output."""
+
+    def processes(self, stack: RunningStack) -> int:
+        """How many processes run where the candidate works."""
+
+    def crash(self, stack: RunningStack) -> None:
+        """Kill what supervises the candidate's services, as a crash would."""
+
+
+class ProcessKit:
+    def __init__(self, home: Path) -> None:
+        self.runtime: Runtime = ProcessRuntime()
+
+    def left(self, folder: Path) -> list[str]:
+        return [str(process.pid) for process in _marked(folder)]
+
+    def inside(self, stack: RunningStack, command: str) -> str:
+        plan = _plan(stack)
+        done = psutil.subprocess.run(["/bin/sh", "-c", command], cwd=plan.workspace, capture_output=True, check=False)
+        return str(done.stdout.decode())
+
+    def processes(self, stack: RunningStack) -> int:
+        return len(_marked(_plan(stack).folder))
+
+    def crash(self, stack: RunningStack) -> None:
+        pid = int((_plan(stack).folder / "supervisord.pid").read_text(encoding="utf-8"))
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 10.0)
+
+
+class ComposeKit:
+    def __init__(self, home: Path) -> None:
+        self.runtime: Runtime = ComposeRuntime(home)
+
+    def left(self, folder: Path) -> list[str]:
+        label = {"label": f"{STACK}={folder}"}
+        found = [*containers({STACK: str(folder)}), *client().networks.list(filters=label)]
+        return [str(each.name) for each in (*found, *client().volumes.list(filters=label))]
+
+    def inside(self, stack: RunningStack, command: str) -> str:
+        box = next(each for each in containers({STACK: str(_plan(stack).folder)}) if "-box-" in str(each.name))
+        _, output = box.exec_run(["/bin/sh", "-c", command], user="1000")
+        return str(output.decode())
+
+    def processes(self, stack: RunningStack) -> int:
+        return len(self.inside(stack, "ls -d /proc/[0-9]*").split()) - 2  # the shell and ls
+
+    def crash(self, stack: RunningStack) -> None:
+        for each in containers({STACK: str(_plan(stack).folder)}):
+            if "-box-" in str(each.name):
+                each.kill()
+
+
+def needs_engine() -> None:
+    """Skip the test, saying why, where no stack can run in containers."""
+    problem = engine_problem()
+    if problem:
+        pytest.skip(problem)
+
+
+def kit(name: str, home: Path) -> Kit:
+    """The kit of a runtime; its test skips where the runtime cannot run."""
+    if name == "process":
+        return ProcessKit(home)
+    needs_engine()
+    return ComposeKit(home)
+
+
+@contextmanager
+def running(kit: Kit, plan: StackPlan, seconds: float) -> Iterator[RunningStack]:
+    """A stack that is up as long as the block lasts."""
+    stack = kit.runtime.up(plan, seconds, lambda _: None)
+    try:
+        yield stack
+    finally:
+        kit.runtime.down(plan.folder)
+
+
+def _plan(stack: RunningStack) -> StackPlan:
+    plan = stack.plan  # type: ignore[attr-defined]
+    assert isinstance(plan, StackPlan)
+    return plan
+
+
+def _marked(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

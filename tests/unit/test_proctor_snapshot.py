@@ -1,0 +1,158 @@
+"""Copies of a folder that somebody changes meanwhile, on purpose."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from harness.errors import SubmissionError
+from harness.proctor.snapshot import MAX_DEPTH, MAX_ENTRIES, snapshot, snapshot_registry
+from harness.workspace import MAX_BYTES, MAX_FILE_BYTES, Budget
+
+SECRET = b"the seed is 7"
+
+
+def test_regular_files_are_copied_with_their_modes_and_scratch_is_not(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "bin").mkdir(parents=True)
+    (source / "bin" / "serve").write_text("#!/bin/sh\n")
+    (source / "bin" / "serve").chmod(0o700)
+    (source / "var").mkdir()
+    (source / "var" / "cache").write_text("x")
+    (source / ".git").mkdir()
+    (source / ".git" / "HEAD").write_text("x")
+    assert snapshot(source, tmp_path / "copy", ["var"]) == ()
+    assert [path.relative_to(tmp_path / "copy").as_posix() for path in sorted((tmp_path / "copy").rglob("*"))] == [
+        "bin",
+        "bin/serve",
+    ]
+    assert (tmp_path / "copy" / "bin" / "serve").stat().st_mode & 0o777 == 0o755
+
+
+def test_links_pipes_and_sockets_are_passed_over(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (tmp_path / "secret").write_bytes(SECRET)
+    (source / "file").symlink_to(tmp_path / "secret")
+    (source / "folder").symlink_to(tmp_path)
+    os.mkfifo(source / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(source / "s"))
+        assert snapshot(source, tmp_path / "copy") == ()
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file", "folder"])
+def test_a_link_that_is_put_in_place_between_look_and_open_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source, secret = tmp_path / "source", tmp_path / "secret"
+    for folder in (source / "folder", secret):
+        folder.mkdir(parents=True)
+        (folder / "inner").write_bytes(SECRET)
+    (source / "file").write_bytes(b"honest")
+    really_open = os.open
+    swapped = []
+
+    def swap_and_open(path: str, flags: int, **words: int) -> int:
+        if path == name:
+            (source / name).rename(tmp_path / "kept")
+            (source / name).symlink_to(secret / "inner" if name == "file" else secret)
+            swapped.append(path)
+        return really_open(path, flags, **words)
+
+    monkeypatch.setattr(os, "open", swap_and_open)
+    problems = snapshot(source, tmp_path / "copy", strict=False)
+    monkeypatch.undo()
+    assert swapped == [name]
+    assert len(problems) == 1
+    copied = {path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*")}
+    assert copied == ({"folder", "folder/inner"} if name == "file" else {"file"})
+
+
+@pytest.mark.parametrize("name", ["large", "deep", "no text"])
+def test_what_is_out_of_bounds_is_refused_or_left_out_with_a_sentence(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "honest").write_text("x")
+    if name == "large":
+        with (source / "aaa").open("wb") as file:
+            file.truncate(MAX_BYTES * 4)
+    elif name == "deep":
+        (source / Path(*["d"] * (MAX_DEPTH + 1))).mkdir(parents=True)
+    else:
+        (source / os.fsdecode(b"\xff")).write_text("x")
+    with pytest.raises(SubmissionError) as caught:
+        snapshot(source, tmp_path / "copy")
+    assert caught.value.next_step
+    problems = snapshot(source, tmp_path / "copy", strict=False)
+    assert len(problems) == 1
+    assert problems[0].isascii()
+    assert (tmp_path / "copy" / "honest").read_text() == "x"
+
+
+def test_more_names_than_are_looked_at_end_the_look(tmp_path: Path) -> None:
+    (tmp_path / "source" / "many").mkdir(parents=True)
+    for number in range(MAX_ENTRIES + 1):
+        (tmp_path / "source" / "many" / str(number)).symlink_to("x")
+    assert "more than" in snapshot(tmp_path / "source", tmp_path / "copy", strict=False)[0]
+
+
+def test_files_together_have_the_bounds_of_a_submission(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(3):
+        with (source / str(number)).open("wb") as file:
+            file.truncate(2**20)
+    budget = Budget()
+    budget.take("registry", MAX_FILE_BYTES)
+    budget.bytes = MAX_BYTES - 2 * 2**20
+    assert len(snapshot(source, tmp_path / "copy", strict=False, budget=budget)) == 1
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["0", "1"]
+
+
+CRASH = """
+import os, signal, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN IMMEDIATE")
+for number in range(3000):
+    database.execute("INSERT INTO runs VALUES (?)", ("half" * 50,))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_database_that_a_crash_left_with_a_journal_is_copied_as_before_the_crash(tmp_path: Path) -> None:
+    source = tmp_path / "registry"
+    (source / "artifacts").mkdir(parents=True)
+    (source / "artifacts" / "model").write_text("m")
+    with closing(sqlite3.connect(source / "mlflow.db")) as database, database:
+        database.execute("CREATE TABLE runs (name TEXT)")
+        database.execute("INSERT INTO runs VALUES ('whole')")
+    done = subprocess.run([sys.executable, "-c", CRASH, str(source / "mlflow.db")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (source / "mlflow.db-journal").stat().st_size
+    before = (source / "mlflow.db").read_bytes()
+    snapshot_registry(source, tmp_path / "copy")
+    assert (source / "mlflow.db").read_bytes() == before, "what is mounted read-only is not written to"
+    with closing(sqlite3.connect(tmp_path / "copy" / "mlflow.db")) as database:
+        assert database.execute("SELECT name FROM runs").fetchall() == [("whole",)]
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["artifacts", "mlflow.db"]
+
+
+def test_what_is_no_database_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    with pytest.raises(SubmissionError, match="cannot be read"):
+        snapshot_registry(tmp_path / "registry", tmp_path / "copy")
+    (tmp_path / "registry" / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(SubmissionError, match="cannot be read") as caught:
+        snapshot_registry(tmp_path / "registry", tmp_path / "copy")
+    assert caught.value.next_step
