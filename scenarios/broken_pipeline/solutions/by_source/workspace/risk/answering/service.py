@@ -93,6 +93,8 @@ class Risks:
     def __init__(self) -> None:
         self.eyes = Eyes()
         threading.Thread(target=self.eyes.keep_looking, daemon=True).start()
+        while self.eyes.view is None:  # a worker takes no connection before it can answer
+            time.sleep(0.1)
 
     def __is_ready__(self) -> bool:
         return self.eyes.view is not None
