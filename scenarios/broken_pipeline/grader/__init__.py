@@ -1,0 +1,1 @@
+"""The grader of broken_pipeline: it never reaches a candidate."""

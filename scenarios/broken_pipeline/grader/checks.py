@@ -1,0 +1,67 @@
+"""The hidden checks of this scenario, in the order in which they run.
+
+Each check sets its own preconditions: tables are compared by key and cell with what the grader makes of the
+deliveries, trainings and corrections with the stack's own table, answers with the provider and with models of the
+grader's own. Four nights:
+
+    fresh stack          D. An answer's lineage; the night; the table; the night again
+    trainings            two as of D: holdout, metrics, inputs, likeness; hidden days
+    versions             promotion, single answers, weather, offsets, load, rollback
+    gate and monitor     four challengers, with the monitor's windows beside them
+    first tick           D+1, after a restart: other units, a doubled day, rows anew; corrections
+    trainings again      with other labels, and beside what the night trained
+    second tick          D+2. Two sources break a rule
+    third tick           D+3. One is mended; two sources lack values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.model import Bench
+
+from .drills.pair import Pair
+from .drills.run import Run
+from .phases import fresh, held, served, ticks, trained
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps that give `checks` their results; they are also taken for those of the phases in `before`."""
+
+    name: str
+    checks: tuple[str, ...]
+    step: Callable[[Run], None]
+    before: tuple[str, ...] = ()
+
+
+PHASES = (
+    Phase("the fresh stack", fresh.RESOLVES, fresh.fresh_stack),
+    Phase(
+        "the first night",
+        fresh.TABLE,
+        fresh.first_night,
+        (*fresh.AGAIN, *trained.ONCE, *served.ANSWERS, *trained.AGAIN, "previous_kept"),
+    ),
+    Phase("the same night again", fresh.AGAIN, fresh.second_run),
+    Phase("trainings", trained.ONCE, trained.once, trained.AGAIN),
+    Phase("versions and answers", served.VERSIONS, served.versions),
+    Phase("gate and monitor", (*held.GATE, *held.MONITOR), held.gate_and_monitor),
+    Phase("first tick", ticks.FIRST, ticks.first_tick, (*trained.AGAIN, "previous_kept")),
+    Phase("trainings again", trained.AGAIN, trained.again),
+    Phase("second tick", ticks.SECOND, ticks.second_tick, ("previous_kept",)),
+    Phase("third tick", ticks.THIRD, ticks.third_tick),
+)
+
+
+def grade(bench: Bench) -> None:
+    """Give every wanted check a result."""
+    every = tuple(check for phase in PHASES for check in phase.checks if bench.wants(check))
+    with bench.guard(*every):
+        run = Run(Pair(bench))
+        for phase in PHASES:
+            if bench.wants(*phase.checks, *phase.before):
+                wanted = (check for check in phase.checks if bench.wants(check))
+                with bench.guard(*wanted), bench.activity(phase.name, "drill"):
+                    phase.step(run)

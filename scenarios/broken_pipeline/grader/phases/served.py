@@ -1,0 +1,135 @@
+"""Versions and answers: promotion, single answers under the same version, load, rollback."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from scenario_base.drills import lineage, load, promotion, rows
+from scenario_base.drills.rows import Row, ask_each
+
+from harness.model import Stack
+
+from ..drills import serving
+from ..drills.landed import Judged
+from ..drills.pair import Pair
+from ..drills.run import Run, seen
+
+LATENCY_SHARE, CAPACITY_SHARE = 0.4, 0.9
+"""Rates of the drills under load, as shares of the reference's capacity."""
+
+PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 12.0
+"""A window under load holds so many requests of each stack, within these seconds: 20 lie above the 95th percentile."""
+
+LATENCY_LIMIT, CAPACITY_LIMIT = 1.5, 2.5
+
+ROLES = ("alpha", "beta", "good", "worse", "constant")
+ANSWERS = (
+    "served_weather_right",
+    "missing_answered",
+    "served_as_trained",
+    "edge_rows_agree",
+    "single_equals_batch",
+    "other_offset_same_hour",
+)
+LOAD = ("latency", "holds_load")
+VERSIONS = ("follows_promotion", "answer_resolves", *ANSWERS, "bad_rows_refused", *LOAD, "rollback_served")
+ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING, OFFSET_ROWS = 120, 30, 24, 30, 40, 24
+MISSING_DAYS = 6
+
+
+def versions(run: Run) -> None:
+    """With alpha on both stacks, where the candidate can be made to serve it; load with nothing beside it."""
+    pair, bench = run.pair, run.bench
+    pair.register(ROLES)
+    if bench.wants("follows_promotion"):
+        with bench.guard("follows_promotion"):
+            promotion.promote(pair, "follows_promotion", "alpha")
+    pair.serve("alpha")
+    if bench.wants("answer_resolves"):
+        with bench.guard("answer_resolves"):
+            pair.check_both("answer_resolves", lineage.answer_resolves(pair, run.resolved))
+    if bench.wants(*ANSWERS):
+        with bench.guard(*(check for check in ANSWERS if bench.wants(check))):
+            answers(run)
+    if bench.wants("bad_rows_refused"):
+        with bench.guard("bad_rows_refused"):
+            cases = rows.cases(pair.fresh(1)[0], _without_weather(run))
+            pair.check_both("bad_rows_refused", rows.bad_rows(cases, bench.save))
+    if bench.wants(*LOAD):
+        with bench.guard(*(check for check in LOAD if bench.wants(check))):
+            under_load(run)
+    if bench.wants("rollback_served"):
+        with bench.guard("rollback_served"):
+            pair.serve("beta")
+            promotion.promote(pair, "rollback_served", "alpha")
+
+
+def _without_weather(run: Run) -> Row | None:
+    ahead = run.pair.today + timedelta(days=1)
+    found = serving.where_missing(run.pair.fresh(1), run.skies, ahead, MISSING_DAYS)
+    return found[0] if found else None
+
+
+def answers(run: Run) -> None:
+    """Every hour of three days, plain flights, odd ones, alone and together, at other offsets."""
+    pair, bench = run.pair, run.bench
+    ahead = pair.today + timedelta(days=1)
+    hours = run.ask(serving.every_hour(pair.fresh(serving.HOURS_ASKED), ahead))
+    plain = pair.fresh(ROWS)
+    plain += [rows.at_another_hour(row) for row in pair.fresh(COUNTERFACTUAL)]
+    batch = run.ask(plain)
+    missing = serving.where_missing(pair.fresh(MISSING), run.skies, ahead, MISSING_DAYS)
+    odd = run.ask([*serving.edges(pair.fresh(EDGES)), *missing])
+
+    def away(stack: Stack) -> dict[str, int]:
+        return serving.shifts(hours.of(stack), run.skies)
+
+    run.judge("served_weather_right", lambda stack: serving.weather_right(hours.of(stack), run.skies))
+    run.judge("missing_answered", lambda stack: serving.missing_echoed(odd.of(stack), run.skies, away(stack)))
+    run.judge("served_as_trained", lambda stack: _as_trained(run, stack, batch.of(stack), away(stack)))
+    run.judge("edge_rows_agree", lambda stack: _as_trained(run, stack, odd.of(stack), away(stack)))
+    if bench.wants("single_equals_batch"):
+        alone = seen(pair, lambda stack: _alone(pair, stack, batch.of(stack)))
+        run.judge("single_equals_batch", lambda stack: serving.alone_agrees(batch.of(stack), alone.of(stack)))
+    if bench.wants("other_offset_same_hour"):
+        offsets(run)
+
+
+def _alone(pair: Pair, stack: Stack, batch: serving.Said) -> serving.Said:
+    asked = pair.twins_for(stack, batch.rows[:SINGLES])
+    return serving.Said(asked, ask_each(stack, asked))
+
+
+def offsets(run: Run) -> None:
+    """The same times as written, at other offsets."""
+    base = [rows.at_another_hour(row) if n % 2 else row for n, row in enumerate(run.pair.fresh(OFFSET_ROWS))]
+    as_written, others = run.ask(base), [run.ask(each) for each in serving.other_offsets(base)]
+    run.judge(
+        "other_offset_same_hour",
+        lambda stack: serving.offsets_agree(as_written.of(stack), [each.of(stack) for each in others]),
+    )
+
+
+def _as_trained(run: Run, stack: Stack, said: serving.Said, away: dict[str, int]) -> Judged:
+    """By the model that both serve; by whichever of the grader's the answers are of, where a version is kept to."""
+    role = "alpha"
+    if stack is run.pair.candidate and not run.pair.common:
+        role = serving.which_role(said, ROLES, run.models)
+    known = serving.Known.of(run.ticks["night"].tables.of(stack), run.pair.today)
+    return serving.as_trained(said, role, run.models, known, run.skies, away)
+
+
+def under_load(run: Run) -> None:
+    """Latency at a rate both hold with ease, capacity near the reference's own."""
+    pair, bench = run.pair, run.bench
+    with bench.activity("capacity of the reference", "load"):
+        held = load.capacity(pair)
+    new = load.new_questions(pair)
+    for check, limit, rate in (
+        ("latency", LATENCY_LIMIT, LATENCY_SHARE * held),
+        ("holds_load", CAPACITY_LIMIT, CAPACITY_SHARE * held),
+    ):
+        if bench.wants(check):
+            with bench.guard(check), bench.activity(f"load: {check}", "load"):
+                seconds = min(LONGEST_S, max(SHORTEST_S, PAIRS / rate))
+                load.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))

@@ -1,0 +1,16 @@
+"""Drop rows that are the same in every column when the table is written."""
+
+from __future__ import annotations
+
+from scenario_broken_pipeline.faults import upserts
+
+from harness.model import DrawnFault, Site, Variant
+
+OLD = "    table = table[list(TYPES)].astype(TYPES).sort_values(KEY, ignore_index=True)\n"
+
+NEW = "    table = table[list(TYPES)].astype(TYPES).drop_duplicates().sort_values(KEY, ignore_index=True)\n"
+
+
+def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
+    """Edit the broken site in place."""
+    site.replace(upserts.INGEST, OLD, NEW)

@@ -1,0 +1,1 @@
+"""Lands what three airports deliver, learns who comes late, answers, and watches."""
