@@ -73,9 +73,7 @@ class ComposeRuntime:
         try:
             remove({STACK: str(folder)})
         except EnvironmentFault:
-            if (
-                folder / "stack.json"
-            ).is_file():  # else nothing was created, with or without an engine
+            if (folder / "stack.json").is_file():  # else nothing was created, with or without an engine
                 raise
         (folder / "stack.json").unlink(missing_ok=True)
 
