@@ -31,7 +31,7 @@ class Client:
     def __call__(self, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-I", str(EXAM), *words],
-            env=self.environment, capture_output=True, text=True, input=said, cwd=self.here.workspace, timeout=200,
+            env=self.environment, capture_output=True, text=True, input=said, cwd=self.here.workspace, timeout=600,
             check=False,
         )  # fmt: skip
 
