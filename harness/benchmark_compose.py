@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import statistics
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,19 +18,22 @@ import psutil
 from harness import authoring, grading
 from harness import scenario as scenarios
 from harness import variant as variants
+from harness.errors import EnvironmentFault
 from harness.figures import Figure
 from harness.led import Led
 from harness.runtime.compose import ComposeRuntime, ComposeStack
 from harness.runtime.compose.engine import ROOT
 from harness.runtime.compose.runtime import services_of
 from harness.session import Session
-from harness.workspace import file_digest
 
 START_RATIO = 1.3
 NOOP_SECONDS = 1.5
 IDLE_ATTEMPTS = 8
 IDLE_GB = 24.0
 TINY = "benchmark"
+FILLED = {"keeper": "/workspace", "clock": "/clock", "traffic": "/private", "proctor": "/sealed"}
+"""A container that has a volume -> the volume. (The clock is the keeper's, too.)"""
+
 SETTLE_SECONDS = 30.0
 
 Say = Callable[[str], None]
@@ -58,9 +63,12 @@ def _starts(here: Session, scenario_id: str, rounds: int, say: Say) -> Iterator[
         ours.append(time.monotonic() - began - attempt.laid_out_seconds)
         assert isinstance(stack, ComposeStack)
         project, services = str(stack.container("box").labels["com.docker.compose.project"]), services_of(stack.plan)
-        _raw("compose", "-p", project, "down")  # the volumes stay: by hand the same services come up on them
-        hand.append(_timed(lambda: _up(project, services)))  # noqa: B023 - called at once
-        here.down("start")
+        _gone(project, volumes=False)  # by hand the same services come up on the filled volumes
+        try:
+            hand.append(_timed(partial(_up, project, services)))
+        finally:
+            _gone(project)
+            here.down("start")
     ratio = statistics.median(ours) / statistics.median(hand)
     yield Figure(
         what="start in containers to ready against `docker compose up --wait` by hand",
@@ -73,11 +81,12 @@ def _starts(here: Session, scenario_id: str, rounds: int, say: Say) -> Iterator[
 def _noop(here: Session, rounds: int, say: Say) -> Iterator[Figure]:
     """An attempt at the smallest scenario: up, one command, frozen, graded by one check, down."""
     ours, raw = [], []
-    for number in range(rounds):
-        say(f"an attempt that does nothing, round {number + 1} of {rounds}")
-        services, seconds = _attempt(here)
-        ours.append(seconds)
-        raw.append(_timed(lambda: _raw_attempt(services)))  # noqa: B023 - called at once
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            say(f"an attempt that does nothing, round {number + 1} of {rounds}")
+            services, seconds = _attempt(here, Path(folder) / str(number))
+            ours.append(seconds)
+            raw.append(_timed(partial(_raw_attempt, services, Path(folder) / str(number))))
     more = statistics.median(ours) - statistics.median(raw)
     yield Figure(
         what="an attempt that does nothing, over the raw commands",
@@ -87,13 +96,15 @@ def _noop(here: Session, rounds: int, say: Say) -> Iterator[Figure]:
     )
 
 
-def _attempt(here: Session) -> tuple[list[str], float]:
+def _attempt(here: Session, kept: Path) -> tuple[list[str], float]:
+    """Its containers, and seconds; what they had in their volumes is kept for the raw commands, outside that time."""
     name = f"noop-{uuid.uuid4().hex[:6]}"
     began = time.monotonic()
     attempt, stack = here.start(TINY, 1, name=name, runtime="compose")
     assert isinstance(stack, ComposeStack)
     services = services_of(stack.plan)
     stack.container("box").exec_run(["true"])
+    copying = _timed(partial(_keep, stack, kept))
     submission = here.submit(attempt)
     here.down(name)
     scenario = scenarios.find(TINY, here.roots)
@@ -105,25 +116,48 @@ def _attempt(here: Session) -> tuple[list[str], float]:
         folder=here.home / "reports" / name,
         only=("answers",),
     )
-    assert file_digest(submission.archive) == submission.sha256
     grading.grade(job, here.layouts, ComposeRuntime(here.home), lambda what, done, of: None)
-    return services, time.monotonic() - began
+    return services, time.monotonic() - began - copying
 
 
-def _raw_attempt(services: Sequence[str]) -> None:
-    """The same containers by the commands that one would type: an attempt, then two graded stacks beside each other."""
+def _keep(stack: ComposeStack, kept: Path) -> None:
+    for name, folder in FILLED.items():
+        (kept / name).mkdir(parents=True)
+        _raw("cp", "-a", f"{stack.container('keeper' if name == 'clock' else name).name}:{folder}/.", str(kept / name))
+
+
+def _raw_attempt(services: Sequence[str], kept: Path) -> None:
+    """The same by the commands that one would type: an attempt with its proctor, then two graded stacks at once."""
     graded = [name for name in services if name not in ("proctor", "rehearsal")]
     live, *both = (f"exam-raw-{uuid.uuid4().hex[:6]}" for _ in range(3))
     try:
-        _raw("compose", "-p", live, "run", "--rm", "-T", "layout", SCENARIO="", check=False)
-        _raw("compose", "-p", live, "up", "--no-deps", "-d", *graded)
-        _raw("compose", "-p", live, "exec", "-T", "box", "true", check=False)
-        _raw("compose", "-p", live, "down", "-v")
+        _raw_up(services, kept, live)
+        _raw("compose", "-p", live, "exec", "-T", "box", "true")
+        _raw("cp", f"{live}-keeper-1:/workspace/.", str(kept / "frozen"))
+        _gone(live)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            list(pool.map(lambda project: _raw("compose", "-p", project, "up", "--no-deps", "-d", *graded), both))
+            list(pool.map(partial(_raw_up, graded, kept), both))
     finally:
         with ThreadPoolExecutor(max_workers=3) as pool:
-            list(pool.map(lambda project: _raw("compose", "-p", project, "down", "-v"), (live, *both)))
+            list(pool.map(_gone, (live, *both)))
+
+
+def _raw_up(services: Sequence[str], kept: Path, project: str) -> None:
+    _raw("compose", "-p", project, "up", "--no-start", "--no-deps", "--no-build", "layout", *services)
+    for name, folder in FILLED.items():
+        if name in (*services, "clock"):
+            _raw("cp", "-a", f"{kept / name}/.", f"{project}-layout-1:{folder}")
+    _up(project, services)
+
+
+def _gone(project: str, volumes: bool = True) -> None:
+    """Remove a project; `docker compose down` refuses where `layout` is gone already."""
+    label = f"label=com.docker.compose.project={project}"
+    for kind, words in (("ps", ("rm", "-f", "-v")), ("network", ("network", "rm")), ("volume", ("volume", "rm"))):
+        listing = ("ps", "-aq") if kind == "ps" else (kind, "ls", "-q")
+        found = _raw(*listing, "--filter", label).split()
+        if found and (volumes or kind != "volume"):
+            _raw(*words, *found)
 
 
 def _idle(here: Session, scenario_id: str, say: Say) -> Iterator[Figure]:
@@ -161,7 +195,11 @@ def _timed(do: Callable[[], None]) -> float:
     return time.monotonic() - began
 
 
-def _raw(*words: str, check: bool = True, **variables: str) -> None:
-    command = ["docker", *words]
-    folder: Path = ROOT
-    subprocess.run(command, cwd=folder, capture_output=True, check=check, timeout=300, stdin=subprocess.DEVNULL)
+def _raw(*words: str) -> str:
+    """A command of Docker's client; raises EnvironmentFault with the end of what it said."""
+    done = subprocess.run(
+        ["docker", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise EnvironmentFault(f"`docker {' '.join(words)}` failed: {done.stderr.strip()[-300:]}")
+    return done.stdout

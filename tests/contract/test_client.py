@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from proctored import Led, led
 
 from harness.runtime.process import _socket
+from harness.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +33,7 @@ class Client:
     def __call__(self, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-I", str(EXAM), *words],
-            env=self.environment, capture_output=True, text=True, input=said, cwd=self.here.workspace, timeout=200,
+            env=self.environment, capture_output=True, text=True, input=said, cwd=self.here.workspace, timeout=600,
             check=False,
         )  # fmt: skip
 
@@ -104,11 +106,16 @@ def test_reset_writes_the_given_bytes_and_mode_and_nothing_outside(exam: Client)
 
 def test_a_log_is_followed_as_lines_come(exam: Client) -> None:
     words = [sys.executable, "-I", str(EXAM), "logs", "serving", "-f", "-l", "0"]
-    with subprocess.Popen(words, env=exam.environment, stdout=subprocess.PIPE, text=True) as following:
+    with subprocess.Popen(words, env=exam.environment, stdout=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        shown = following.stdout
+
+        def line() -> bytes:
+            exam.here.post("/check")  # which asks for the word; again, for following may begin after it was asked
+            return shown.readline() if select.select([shown], [], [], 2.0)[0] else b""
+
         try:
-            assert following.stdout is not None
-            exam("check")  # which asks for the word
-            assert following.stdout.readline() == "asked /word\n"
+            assert until(line, 60.0) == b"asked /word\n"
         finally:
             following.terminate()
 

@@ -221,3 +221,18 @@ def test_more_services_than_ports_are_refused_and_every_port_has_a_door() -> Non
     for home, ports in description.PORTS.items():
         assert all(door.BEHIND[port] == home for port in ports)
     assert "server s box:3000 " in door.configuration()
+
+
+def test_without_an_engine_a_start_says_so_and_leaves_nothing(tmp_path: Path, tiny_root: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.errors import EnvironmentFault\n"
+        "from harness.session import Session\n"
+        "here = Session(Path(sys.argv[1]), [Path(sys.argv[2])])\n"
+        "try: here.start('tiny', 1, name='a', runtime='compose')\n"
+        "except EnvironmentFault as exc: print(exc, here.names())"
+    )
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nonesuch"}
+    words = [sys.executable, "-c", code, str(tmp_path / "home"), str(tiny_root)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("No Docker engine answers")
+    assert done.stdout.strip().endswith("[]")

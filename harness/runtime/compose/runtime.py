@@ -70,7 +70,11 @@ class ComposeRuntime:
 
     def down(self, folder: Path) -> None:
         """See `Runtime.down`: goes by labels alone, so that it also finds what a crash left."""
-        remove({STACK: str(folder)})
+        try:
+            remove({STACK: str(folder)})
+        except EnvironmentFault:
+            if (folder / "stack.json").is_file():  # else nothing was created, with or without an engine
+                raise
         (folder / "stack.json").unlink(missing_ok=True)
 
     def driving(self, stacks: Sequence[RunningStack]) -> AbstractContextManager[SendLoad | None]:
