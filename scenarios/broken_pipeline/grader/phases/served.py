@@ -29,11 +29,10 @@ ANSWERS = (
     "served_as_trained",
     "edge_rows_agree",
     "single_equals_batch",
-    "other_offset_same_hour",
 )
 LOAD = ("latency", "holds_load")
 VERSIONS = ("follows_promotion", "answer_resolves", *ANSWERS, "bad_rows_refused", *LOAD, "rollback_served")
-ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING, OFFSET_ROWS = 120, 30, 24, 30, 40, 24
+ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING = 120, 30, 24, 30, 40
 MISSING_DAYS = 6
 
 
@@ -71,7 +70,7 @@ def _without_weather(run: Run) -> Row | None:
 
 
 def answers(run: Run) -> None:
-    """Every hour of three days, plain flights, odd ones, alone and together, at other offsets."""
+    """Every hour of three days, plain flights, odd ones, alone and together."""
     pair, bench = run.pair, run.bench
     ahead = pair.today + timedelta(days=1)
     hours = run.ask(serving.every_hour(pair.fresh(serving.HOURS_ASKED), ahead))
@@ -91,23 +90,11 @@ def answers(run: Run) -> None:
     if bench.wants("single_equals_batch"):
         alone = seen(pair, lambda stack: _alone(pair, stack, batch.of(stack)))
         run.judge("single_equals_batch", lambda stack: serving.alone_agrees(batch.of(stack), alone.of(stack)))
-    if bench.wants("other_offset_same_hour"):
-        offsets(run)
 
 
 def _alone(pair: Pair, stack: Stack, batch: serving.Said) -> serving.Said:
     asked = pair.twins_for(stack, batch.rows[:SINGLES])
     return serving.Said(asked, ask_each(stack, asked))
-
-
-def offsets(run: Run) -> None:
-    """The same times as written, at other offsets."""
-    base = [rows.at_another_hour(row) if n % 2 else row for n, row in enumerate(run.pair.fresh(OFFSET_ROWS))]
-    as_written, others = run.ask(base), [run.ask(each) for each in serving.other_offsets(base)]
-    run.judge(
-        "other_offset_same_hour",
-        lambda stack: serving.offsets_agree(as_written.of(stack), [each.of(stack) for each in others]),
-    )
 
 
 def _as_trained(run: Run, stack: Stack, said: serving.Said, away: dict[str, int]) -> Judged:
