@@ -9,7 +9,7 @@ from scenario_base.drills.rows import Row, ask_each
 
 from harness.model import Stack
 
-from ..drills import serving
+from ..drills import serving, speed
 from ..drills.landed import Judged
 from ..drills.pair import Pair
 from ..drills.run import Run, seen
@@ -119,4 +119,4 @@ def under_load(run: Run) -> None:
         if bench.wants(check):
             with bench.guard(check), bench.activity(f"load: {check}", "load"):
                 seconds = min(LONGEST_S, max(SHORTEST_S, PAIRS / rate))
-                load.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))
+                speed.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))
