@@ -221,6 +221,13 @@ def test_rates_of_another_table_are_seen(skies: Any) -> None:
     assert not as_trained(skies, said).ok
 
 
+def test_answers_that_name_a_version_and_are_another_ones_are_seen(skies: Any) -> None:
+    said = answered(skies, rows())
+    assert serving.own_answers(said, "alpha", ("alpha", "beta"), Linear()).ok
+    assert not serving.own_answers(said, "beta", ("alpha", "beta"), Linear()).ok
+    assert serving.own_answers(answered(skies, rows(), model=filled(0.0)), "alpha", ("alpha", "beta"), Linear()).ok
+
+
 def test_which_role_answers_is_told_by_its_risks(skies: Any) -> None:
     said = answered(skies, rows())
     assert serving.which_role(said, ("alpha", "longer name"), Linear()) == "alpha"

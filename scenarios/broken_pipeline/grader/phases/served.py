@@ -7,7 +7,8 @@ from datetime import timedelta
 from scenario_base.drills import lineage, load, promotion, rows
 from scenario_base.drills.rows import Row, ask_each
 
-from harness.model import Stack
+from harness.model import Finding, Stack
+from harness.probes.http import ask
 
 from ..drills import serving, speed
 from ..drills.landed import Judged
@@ -34,6 +35,7 @@ LOAD = ("latency", "holds_load")
 VERSIONS = ("follows_promotion", "answer_resolves", *ANSWERS, "bad_rows_refused", *LOAD, "rollback_served")
 ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING = 120, 30, 24, 30, 40
 MISSING_DAYS = 6
+OWN_ROWS = 20
 
 
 def versions(run: Run) -> None:
@@ -46,7 +48,7 @@ def versions(run: Run) -> None:
     pair.serve("alpha")
     if bench.wants("answer_resolves"):
         with bench.guard("answer_resolves"):
-            pair.check_both("answer_resolves", lineage.answer_resolves(pair, run.resolved))
+            pair.check_both("answer_resolves", lambda stack: _resolves(run, stack))
     if bench.wants(*ANSWERS):
         with bench.guard(*(check for check in ANSWERS if bench.wants(check))):
             answers(run)
@@ -61,6 +63,16 @@ def versions(run: Run) -> None:
         with bench.guard("rollback_served"):
             pair.serve("beta")
             promotion.promote(pair, "rollback_served", "alpha")
+
+
+def _resolves(run: Run, stack: Stack) -> Finding:
+    """An answer leads to what made it; and where both serve alpha, answers that say so are alpha's."""
+    found = lineage.answer_resolves(run.pair, run.resolved)(stack)
+    if not found.ok or not run.pair.common:
+        return found
+    asked = run.pair.fresh_for(stack, OWN_ROWS)
+    judged = serving.own_answers(serving.Said(asked, ask(stack, asked)), "alpha", ROLES, run.models)
+    return found if judged.ok else Finding(False, judged.sentence, judged.measured, found.evidence)
 
 
 def _without_weather(run: Run) -> Row | None:
