@@ -39,8 +39,7 @@ LOGGED_S = 15.0
 def deliver(run: Run, nights: int) -> None:
     """Let the deliveries of so many nights come, but for those that have; a night between is not run for it."""
     pair = run.pair
-    if not pair.delivered.all():
-        pair.given()
+    pair.given()
     if run.first is None:
         run.first = run.plan.first(run.coming(1), pair.delivered)
     if nights >= 1 and pair.today < run.day(1):
