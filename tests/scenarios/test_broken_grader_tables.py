@@ -367,6 +367,18 @@ def test_a_later_delivery_that_was_not_read_is_no_matter_of_upserts() -> None:
     assert landed.upserted(landed.Compared(unread, truth.made([first, later])), changed).ok
 
 
+def test_first_rows_that_are_kept_beside_late_ones_are_seen() -> None:
+    first, later, changed = anew()
+    later = alter.with_late_rows(later, first.flights, 5, random.Random(6))
+    right = truth.made([first, later])
+    late = list(right.rows.index.difference(truth.made([first]).rows.index))
+    kept = pd.concat([as_table(truth.made([first])), as_table(right)], ignore_index=True).drop_duplicates(truth.KEY)
+    assert len(late) == 5
+    assert not landed.upserted(landed.Compared(kept, right), changed, late).ok
+    unread = as_table(truth.made([first]))
+    assert landed.upserted(landed.Compared(unread, right), changed, late).ok
+
+
 # --- the nights after the first ---------------------------------------------------------------------------------------
 
 VALUES = {

@@ -330,11 +330,11 @@ def repeats_survive(compared: Compared, planted: Iterable[tuple[Any, ...]]) -> J
     return Judged(True, f"All rows of {pairs} such numbers are there, {len(new)} of them new.", "0")
 
 
-def upserted(compared: Compared, changed: pd.DataFrame) -> Judged:
+def upserted(compared: Compared, changed: pd.DataFrame, late: Iterable[tuple[Any, ...]] = ()) -> Judged:
     """Rows that came anew stand in the place of the old ones, and no other row moved.
 
-    `changed` has the key and `arr_delay_min` as it was and as it came (`was`). A delivery of which nothing landed is
-    another check's; that nothing came twice is asked all the same.
+    `changed` has the key and `arr_delay_min` as it was and as it came (`was`); `late` are keys delivered first
+    with them. A delivery of which nothing landed is another check's; that nothing came twice is asked all the same.
     """
     keys = pd.MultiIndex.from_frame(changed[KEY])
     days = {(key[3], key[0]) for key in keys}
@@ -351,7 +351,8 @@ def upserted(compared: Compared, changed: pd.DataFrame) -> Judged:
         return Judged(False, f"A row that came took the place of another: {_text(lost[0])}.", f"{len(lost)}", details)
     if now.notna().sum() == 0:
         return Judged(False, "None of the rows that came anew is in the table.", "no row", details)
-    if replaced.any() and old.any():
+    read = bool(replaced.any()) or any(key in compared.keys for key in late)
+    if read and old.any():
         sentence = f"{old.sum()} of {len(keys)} rows that came anew still have their old values."
         return Judged(False, sentence, f"{old.sum()}", details)
     if not replaced.any():

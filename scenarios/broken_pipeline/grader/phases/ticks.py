@@ -91,7 +91,7 @@ def what_landed(run: Run) -> None:
     run.judge("unit_changes_again", lambda stack: landed.units_right(table(stack), first.again))
     run.judge("large_day_lands", lambda stack: landed.rows_there(table(stack), large))
     run.judge("later_delivery_lands", lambda stack: landed.rows_there(table(stack), first.late))
-    run.judge("redelivery_upserts", lambda stack: landed.upserted(table(stack), first.changed))
+    run.judge("redelivery_upserts", lambda stack: landed.upserted(table(stack), first.changed, first.late))
     run.judge("narrow_repeats_survive", lambda stack: landed.repeats_survive(table(stack), first.planted))
 
 
