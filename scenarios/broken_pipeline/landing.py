@@ -30,7 +30,7 @@ def anew(site: Site, day: date, code: Path | None = None) -> None:
     shutil.rmtree(site.workspace / "table", ignore_errors=True)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-B", "-c", LAND, str(site.workspace), str(day)],
+        [sys.executable, "-B", "-P", "-c", LAND, str(site.workspace), str(day)],
         env={**kept, "PYTHONPATH": str(code or site.workspace), "PYTHONWARNINGS": "ignore"},
         cwd=site.workspace,
         capture_output=True,

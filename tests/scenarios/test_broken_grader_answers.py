@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from harness import scenario as scenarios
+from harness.probes import load
 from harness.probes.answers import Answer, ServedModel
 from harness.probes.registry import Run, Version
 
@@ -26,6 +27,8 @@ inputs: Any = SCENARIO.module("grader.drills.inputs")
 pair: Any = SCENARIO.module("grader.drills.pair")
 quarantine: Any = SCENARIO.module("grader.drills.quarantine")
 serving: Any = SCENARIO.module("grader.drills.serving")
+speed: Any = SCENARIO.module("grader.drills.speed")
+Promise: Any = SCENARIO.module("grader.drills.speed").Promise
 training: Any = SCENARIO.module("grader.drills.training")
 truth: Any = SCENARIO.module("grader.drills.truth")
 
@@ -216,6 +219,13 @@ def test_every_hour_of_every_airport_is_asked() -> None:
 def test_rates_of_another_table_are_seen(skies: Any) -> None:
     said = answered(skies, rows(), lambda row, features: features | {"origin_late_rate": 0.3})
     assert not as_trained(skies, said).ok
+
+
+def test_answers_that_name_a_version_and_are_another_ones_are_seen(skies: Any) -> None:
+    said = answered(skies, rows())
+    assert serving.own_answers(said, "alpha", ("alpha", "beta"), Linear()).ok
+    assert not serving.own_answers(said, "beta", ("alpha", "beta"), Linear()).ok
+    assert serving.own_answers(answered(skies, rows(), model=filled(0.0)), "alpha", ("alpha", "beta"), Linear()).ok
 
 
 def test_which_role_answers_is_told_by_its_risks(skies: Any) -> None:
@@ -635,3 +645,57 @@ def test_a_log_that_cannot_be_read_is_said() -> None:
     broken = corrections.parsed({"state/predictions/2024-07-10.csv": b"row_id,carrier\n1,2\n"})
     assert broken.problem
     assert corrections.parsed({"state/predictions/2024-07-10.csv": b"\xff\xfe\x00"}).problem
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+class Nowhere:
+    """A bench that keeps nothing."""
+
+    def save(self, name: str, content: Any) -> str:
+        return name
+
+
+class Halves:
+    """As much of a pair as judging a window needs."""
+
+    seed, bench = "a seed", Nowhere()
+
+
+def window(mine_ms: float, outcomes: Sequence[str] = ("ok",)) -> Any:
+    """A window of eight seconds in which the reference takes 20 ms, and the candidate `mine_ms`."""
+    count, rng = 400, np.random.default_rng(1)
+    times = np.sort(rng.uniform(0, 8, count))
+    stack = np.array(["candidate", "reference"] * (count // 2))
+    base = np.where(stack == "candidate", mine_ms, 20.0)
+    ended = np.array([outcomes[n // 2 % len(outcomes)] if n % 2 == 0 else "wrong" for n in range(count)])
+    return load.Duet(
+        rate=25.0,
+        seconds=8.0,
+        timeout_ms=10_000.0,
+        intended=times,
+        stack=stack,
+        latency_ms=base * rng.uniform(0.9, 1.1, count),
+        outcome=ended,
+        first={"candidate": "the first"},
+        lag_p99_ms=1.0,
+        shortfall=0.0,
+        driver_cpu=0.1,
+        finished=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("mine_ms", "outcomes", "ok"),
+    [
+        (20.0, ("ok",), True),
+        (60.0, ("ok",), False),
+        (20.0, ("ok", "wrong"), False),
+        (20.0, ("ok", "failed"), False),
+        (20.0, ("ok", "timeout"), False),
+    ],
+)
+def test_under_load_a_stack_is_held_against_its_own_answers(mine_ms: float, outcomes: Any, ok: bool) -> None:
+    promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
+    assert speed._judge(Halves(), promise, window(mine_ms, outcomes)).ok is ok

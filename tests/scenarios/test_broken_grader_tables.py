@@ -295,6 +295,26 @@ def test_an_hour_away_on_some_days_only_is_no_matter_of_units(right: Any) -> Non
     assert failing(moved.astype({"flight": int}), right) == {"hour"}
 
 
+@pytest.mark.parametrize("column", ["temp_f", "wind_mph", "distance_mi"])
+def test_a_column_that_was_emptied_is_in_no_unit(column: str, right: Any) -> None:
+    table = as_table(right)
+    emptied = table.assign(**{column: table[column].mask(table["origin"] == "JFK")})
+    assert not landed.units_right(landed.Compared(emptied, right)).ok
+    some = table.assign(**{column: table[column].mask(table["flight"] % 3 == 0)})
+    assert landed.units_right(landed.Compared(some, right)).ok
+
+
+def test_the_hour_of_one_day_is_judged_alone(right: Any) -> None:
+    day, before = TODAY - timedelta(days=1), TODAY - timedelta(days=2)
+    table = as_table(right)
+    there = (table["date"] == str(day)) & (table["origin"] == "EWR")
+    table.loc[there, "pressure_mb"] += 5
+    compared = landed.Compared(table, right)
+    assert not landed.weather_right(compared, ("EWR", day)).ok
+    assert landed.weather_right(compared, ("EWR", before)).ok
+    assert landed.weather_right(compared, ("JFK", day)).ok
+
+
 def test_an_empty_table_passes_nothing(right: Any) -> None:
     assert failing(as_table(right).iloc[:0], right) == set(JUDGES)
 
@@ -347,6 +367,18 @@ def test_a_later_delivery_that_was_not_read_is_no_matter_of_upserts() -> None:
     assert landed.upserted(landed.Compared(unread, truth.made([first, later])), changed).ok
 
 
+def test_first_rows_that_are_kept_beside_late_ones_are_seen() -> None:
+    first, later, changed = anew()
+    later = alter.with_late_rows(later, first.flights, 5, random.Random(6))
+    right = truth.made([first, later])
+    late = list(right.rows.index.difference(truth.made([first]).rows.index))
+    kept = pd.concat([as_table(truth.made([first])), as_table(right)], ignore_index=True).drop_duplicates(truth.KEY)
+    assert len(late) == 5
+    assert not landed.upserted(landed.Compared(kept, right), changed, late).ok
+    unread = as_table(truth.made([first]))
+    assert landed.upserted(landed.Compared(unread, right), changed, late).ok
+
+
 # --- the nights after the first ---------------------------------------------------------------------------------------
 
 VALUES = {
@@ -392,6 +424,11 @@ def test_the_first_tick_delivers_what_it_says(seed: str, known: Any) -> None:
     for route in first.routes:
         assert all(abs(a - b) > 10 for a in now[route] for b in then[route])
     assert sum(now[route] != then[route] for route in then) <= 2 + sum(route[0] == "EWR" for route in then) + 8
+    moved, day = first.moved
+    assert set(right.of(moved, day)["sched_dep"].str[-6:]) == {ticks.OFFSET}
+    assert (right.of(moved, day)["hour"] == right.of(moved, day)["sched_dep"].str[11:13].astype(int)).all()
+    cold = right.of("JFK", TODAY)["temp_f"]
+    assert cold.max() <= ticks.WARMEST_F + 0.01
     labels = first.changed
     assert ((labels["arr_delay_min"] > 60) != (labels["was"] > 60)).all()
     assert {str(day) for day in first.relabelled} == set(labels["date"])

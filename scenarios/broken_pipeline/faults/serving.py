@@ -45,6 +45,7 @@ def draw_codes(rng: random.Random, values: Values) -> DrawnFault:
         pointers=(FEATURES, ANSWERS, LOG),
         symptom=f"Since {onset} carriers and origins are numbered as they come in a request, and named by the table.",
         shows_in=("served_as_trained", "single_equals_batch", "edge_rows_agree"),
+        also_breaks=("trained_quality", "reported_metric_holds", "answer_resolves"),
     )
 
 
@@ -78,7 +79,7 @@ def draw_filling(rng: random.Random, values: Values) -> DrawnFault:
         pointers=(FEATURES, LOG),
         symptom=f"Since {onset} serving gives the model 0 for what is missing, a pressure of 0 mb among it.",
         shows_in=("served_as_trained", "edge_rows_agree"),
-        also_breaks=("trained_quality",),
+        also_breaks=("trained_quality", "reported_metric_holds"),
     )
 
 

@@ -68,7 +68,7 @@ def draw_file(rng: random.Random, values: Values) -> DrawnFault:
         pointers=(REGISTRY, ANSWERS, LOG, "state/model/*"),
         symptom=f"Since {onset} answers come from state/model, overwritten each night, and name the night for version.",
         shows_in=("answer_resolves", "rollback_served"),
-        also_breaks=("follows_promotion", "trained_quality"),
+        also_breaks=("follows_promotion", "trained_quality", "reported_metric_holds"),
     )
 
 
@@ -116,6 +116,7 @@ def draw_lineage(rng: random.Random, values: Values) -> DrawnFault:
         pointers=(TRAINING, VERSIONS),
         symptom=f"Versions since {onset}, and their runs, carry no digest of their data and code.",
         shows_in=("new_version_has_lineage",),
+        also_breaks=("same_data_same_digest",),
     )
 
 

@@ -6,9 +6,9 @@ grader's own. Four nights:
 
     fresh stack          D. An answer's lineage; the night; the table; the night again
     trainings            two as of D: holdout, metrics, inputs, likeness; hidden days
-    versions             promotion, single answers, weather, offsets, load, rollback
+    versions             promotion, single answers, weather, load, rollback
     gate and monitor     four challengers, with the monitor's windows beside them
-    first tick           D+1, after a restart: other units, a doubled day, rows anew; corrections
+    first tick           D+1, after a restart: other units and offsets, a doubled day, rows anew; corrections
     trainings again      with other labels, and beside what the night trained
     second tick          D+2. Two sources break a rule
     third tick           D+3. One is mended; two sources lack values

@@ -24,6 +24,18 @@ def in_units(delivery: Delivery, units: Mapping[str, str]) -> Delivery:
     return replace(delivery, units={**delivery.units, **units})
 
 
+def at_offset(delivery: Delivery, offset: str) -> Delivery:
+    """The same times as written, at another offset."""
+    flights = _flights(delivery)
+    return replace(delivery, flights=flights.assign(sched_dep=flights["sched_dep"].str[: -len(offset)] + offset))
+
+
+def colder(delivery: Delivery, warmest_f: float) -> Delivery:
+    """A day of the same course whose warmest hour has so many degrees Fahrenheit."""
+    sky = _weather(delivery)
+    return replace(delivery, weather=sky.assign(temp_f=sky["temp_f"] - (sky["temp_f"].max() - warmest_f)))
+
+
 def doubled(delivery: Delivery, rng: random.Random) -> Delivery:
     """Every flight once more under another number."""
     flights = _flights(delivery)

@@ -10,11 +10,12 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 SOURCES = ("EWR", "JFK", "LGA")
@@ -90,7 +91,12 @@ FIRST_AT_LEAST = 50
 MISSING_AT_MOST = 0.30
 WATCHED = ("temp_f", "humid_pct", "wind_mph", "visib_mi")
 
-_TEXT: dict[Hashable, Any] = dict.fromkeys(TEXTS, object)
+_CANONICAL_NAMES = WEATHER | MEASURED
+_TYPES: dict[Hashable, Any] = {
+    **dict.fromkeys(TEXTS, object),
+    **dict.fromkeys(("flight", "hour"), "int64"),
+    **dict.fromkeys(_CANONICAL_NAMES, "float64"),
+}
 _MANIFEST = re.compile(r"feeds/([A-Z]{3})/(\d{4}-\d\d-\d\d)/(\d+)\.json")
 
 
@@ -152,44 +158,44 @@ def _part(files: Mapping[str, bytes], folder: str, said: Mapping[str, Any], name
         raise Broken(f"{said['file']} is missing")
     if hashlib.sha256(content).hexdigest() != said["sha256"]:
         raise Broken(f"{said['file']} has another sha256")
-    raw = pd.read_csv(io.BytesIO(content), dtype=_TEXT, keep_default_na=False, na_values=[""])
+    try:
+        raw = pd.read_csv(io.BytesIO(content), dtype=_TYPES, keep_default_na=False, na_values=[""])
+    except ValueError as exc:
+        raise Broken(f"a value of {said['file']} is no number: {exc}") from exc
     if len(raw) != said["rows"]:
         raise Broken(f"{said['file']} has {len(raw)} rows, not {said['rows']}")
     missing = [column for column in COLUMNS[name] if column not in raw.columns]
     if missing:
         raise Broken(f"{said['file']} has no column {missing[0]}")
-    frame = _canonical(raw[list(COLUMNS[name])], said["units"])
+    frame = _canonical(raw, COLUMNS[name], said["units"])
     if frame.duplicated(KEYS[name]).any():
         raise Broken(f"a key comes twice in {said['file']}")
     _in_range(frame)
     return frame
 
 
-def _canonical(raw: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
-    numbers = [column for column in raw.columns if column not in TEXTS]
-    for column in numbers:
-        if not pd.api.types.is_numeric_dtype(raw[column]):
-            raise Broken(f"a value of {column} is no number")
+def _canonical(raw: pd.DataFrame, columns: Sequence[str], units: Mapping[str, str]) -> pd.DataFrame:
+    found = {}
+    for column in columns:
+        values = raw[column]
         if column in _UNITS_OF and units.get(column) not in _UNITS_OF[column]:
             raise Broken(f"{column} comes in {units.get(column)!r}")
-    whole = [column for column in ("flight", "hour") if column in raw]
-    frame = raw.astype({column: "int64" if column in whole else "float64" for column in numbers})
-    for column in numbers:
         if column in _UNITS_OF and units[column] != USUAL[column]:
-            frame[column] = _TO_CANONICAL[units[column]](frame[column])
-    return frame.rename(columns=WEATHER | MEASURED)
+            values = _TO_CANONICAL[units[column]](values)
+        found[_CANONICAL_NAMES.get(column, column)] = values
+    return pd.DataFrame(found)
 
 
 def _in_range(frame: pd.DataFrame) -> None:
-    columns = frame.columns.intersection(list(RANGES))
-    low, high = frame[columns].min(), frame[columns].max()
-    for column in columns:
+    for column in frame.columns:
+        if column not in RANGES:
+            continue
+        values = frame[column].to_numpy()
         at_least, at_most = RANGES[column]
-        if low[column] < at_least - SLACK or high[column] > at_most + SLACK:
+        if ((values < at_least - SLACK) | (values > at_most + SLACK)).any():
             raise Broken(f"a {column} is out of range")
-    missing = frame[frame.columns.intersection(list(WATCHED))].isna().mean()
-    for column, share in missing.items():
-        if share > MISSING_AT_MOST:
+        share = np.isnan(values).mean()
+        if column in WATCHED and share > MISSING_AT_MOST:
             raise Broken(f"{share:.0%} of {column} are missing")
 
 

@@ -14,13 +14,16 @@ from harness.probes import drift
 from harness.probes.answers import Answer
 
 from . import training
-from .inputs import NUMBERS
+from .inputs import NUMBERS, RATES
 from .pair import Pair
 from .serving import number
 from .training import Made
 
 WITHIN = 0.05
 """Log loss, either way. Measured on honest trees of another kind than the reference's: -.041 on their worst days."""
+
+COMPARED = tuple(name for name in NUMBERS if name not in RATES)
+"""Rates are a table's: whether they are the stack's own is asked of single answers."""
 
 TRIALS, QUANTILE = 100, 0.99
 ADDED = 0.05
@@ -89,17 +92,17 @@ def features_drift(pair: Pair, hidden: Hidden) -> None:
     reference's own rows are from the other half 99 times in 100, and ADDED.
     """
     mine, theirs = (_echoes(said) for said in hidden.answers.__dict__.values())
-    methods = dict.fromkeys(NUMBERS, drift.WASSERSTEIN)
+    methods = dict.fromkeys(COMPARED, drift.WASSERSTEIN)
     half, seed = len(hidden.flights) // 2, pair.bench.variant.seed
     found, clean = pair.bench.side_by_side(  # nearly all of both is the import of Evidently
         lambda: drift.distances(mine, theirs, methods),
         lambda: drift.clean_threshold(theirs, methods, half, TRIALS, QUANTILE, seed),
     )
-    beyond = {name: found[name] for name in NUMBERS if not found[name] <= clean[name] + ADDED}
+    beyond = {name: found[name] for name in COMPARED if not found[name] <= clean[name] + ADDED}
     saved = (pair.bench.save("served_features_drift/distances.json", {"distance": found, "clean_p99": clean}),)
-    worst = max(NUMBERS, key=lambda name: found[name] - clean[name])
+    worst = max(COMPARED, key=lambda name: found[name] - clean[name])
     sentence = (
-        f"{len(beyond)} of {len(NUMBERS)} inputs of {len(hidden.flights)} hidden flights are further from the "
+        f"{len(beyond)} of {len(COMPARED)} inputs of {len(hidden.flights)} hidden flights are further from the "
         f"reference's than chance; {worst} is {found[worst]:.3f} standard deviations away "
         f"(limit {clean[worst] + ADDED:.3f})."
     )

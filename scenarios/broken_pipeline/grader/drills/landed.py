@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -165,7 +166,7 @@ def _differs(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def units_right(compared: Compared, only: Collection[tuple[str, str, str]] | None = None) -> Judged:
-    """Temperature, wind and distance are in canonical units on every source-day.
+    """Temperature, wind and distance are in canonical units on every source-day, and there where the source has them.
 
     `only` limits it to some (column, source, day), for a unit that changed on that day.
     """
@@ -173,19 +174,23 @@ def units_right(compared: Compared, only: Collection[tuple[str, str, str]] | Non
     columns = CONVERTED if only is None else sorted({column for column, _, _ in only})
     for column in columns:
         rows = compared.aligned
-        rows = rows[rows[column].notna() & rows[f"right_{column}"].notna()]
-        differs = _differs(rows, column)
-        for (origin, day), bad in differs.groupby([rows["origin"], rows["date"]]):
+        rows = rows[rows[f"right_{column}"].notna()]
+        for (origin, day), of_day in rows.groupby(["origin", "date"]):
             if only is not None and (column, origin, day) not in only:
                 continue
             looked += 1
+            there = of_day[of_day[column].notna()]
+            if len(there) <= (1 - MOST) * len(of_day):
+                wrong.append(_example(of_day[of_day[column].isna()], column))
+                continue
+            bad = _differs(there, column)
             if bad.mean() > MOST:
                 wrong.append(_example(rows.loc[bad.index[bad.to_numpy()]], column))
     if not looked:
         return Judged(False, "No row of the table could be compared.", "no row")
     what = f"{len(wrong)} of {looked} source-days and columns"
     if wrong:
-        return Judged(False, f"{what} are in another unit: {wrong[0]}.", f"{len(wrong)}", wrong)
+        return Judged(False, f"{what} are not in canonical units: {wrong[0]}.", f"{len(wrong)}", wrong)
     return Judged(True, f"{looked} source-days and columns are in canonical units.", "0")
 
 
@@ -221,9 +226,14 @@ def missing_stays_missing(compared: Compared) -> Judged:
     return Judged(True, f"Of {due_all} values that no source has, the table has none.", "0", shares)
 
 
-def weather_right(compared: Compared) -> Judged:
-    """Every row has the weather of the hour of its departure: the same values, and a value where there is one."""
+def weather_right(compared: Compared, only: tuple[str, date] | None = None) -> Judged:
+    """Every row has the weather of the hour of its departure: the same values, and a value where there is one.
+
+    `only` limits it to a source's day.
+    """
     rows = compared.joined
+    if only is not None:
+        rows = rows[(rows["origin"] == only[0]) & (rows["date"] == str(only[1]))]
     bad = pd.Series(False, index=rows.index)
     for column in SAME_UNIT:
         right = rows[f"right_{column}"]
@@ -320,11 +330,11 @@ def repeats_survive(compared: Compared, planted: Iterable[tuple[Any, ...]]) -> J
     return Judged(True, f"All rows of {pairs} such numbers are there, {len(new)} of them new.", "0")
 
 
-def upserted(compared: Compared, changed: pd.DataFrame) -> Judged:
+def upserted(compared: Compared, changed: pd.DataFrame, late: Iterable[tuple[Any, ...]] = ()) -> Judged:
     """Rows that came anew stand in the place of the old ones, and no other row moved.
 
-    `changed` has the key and `arr_delay_min` as it was and as it came (`was`). A delivery of which nothing landed is
-    another check's; that nothing came twice is asked all the same.
+    `changed` has the key and `arr_delay_min` as it was and as it came (`was`); `late` are keys delivered first
+    with them. A delivery of which nothing landed is another check's; that nothing came twice is asked all the same.
     """
     keys = pd.MultiIndex.from_frame(changed[KEY])
     days = {(key[3], key[0]) for key in keys}
@@ -341,7 +351,8 @@ def upserted(compared: Compared, changed: pd.DataFrame) -> Judged:
         return Judged(False, f"A row that came took the place of another: {_text(lost[0])}.", f"{len(lost)}", details)
     if now.notna().sum() == 0:
         return Judged(False, "None of the rows that came anew is in the table.", "no row", details)
-    if replaced.any() and old.any():
+    read = bool(replaced.any()) or any(key in compared.keys for key in late)
+    if read and old.any():
         sentence = f"{old.sum()} of {len(keys)} rows that came anew still have their old values."
         return Judged(False, sentence, f"{old.sum()}", details)
     if not replaced.any():

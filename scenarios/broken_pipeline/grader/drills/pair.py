@@ -110,7 +110,9 @@ class Pair(pair.Pair):
     # --- deliveries and tables --------------------------------------------------------------------------------------
 
     def given(self) -> None:
-        """Read what lies in feeds/ from the start: the same in both workspaces, for it is fixed."""
+        """Read what lies in feeds/ from the start: the same in both workspaces, for it is fixed. Read once."""
+        if self.delivered.all():
+            return
         root = self.bench.site.workspace
         feeds = (path for path in (root / "feeds").rglob("*") if path.is_file())
         self.delivered.add({path.relative_to(root).as_posix(): path.read_bytes() for path in feeds})
@@ -123,6 +125,7 @@ class Pair(pair.Pair):
 
     def truth(self) -> Truth:
         """What the tables must hold after a night of today."""
+        self.given()
         return self.delivered.truth(self.today, TABLE_DAYS)
 
     def compared_from(self) -> date:

@@ -342,6 +342,21 @@ def _filled(said: Said, skies: Skies, away: Mapping[str, int]) -> list[str]:
     return wrong
 
 
+def own_answers(said: Said, role: str, roles: Iterable[str], models: Models) -> Judged:
+    """Answers that name a role's version are of its model, for the inputs that they echo.
+
+    One role's in a quarter of the answers is enough: what serving does with a row's inputs is another check's.
+    """
+    found = which_role(said, roles, models)
+    named = said.answers[0].model.version
+    if found != role:
+        of = f"those of {found}" if found else "none that it gives for the inputs that they echo"
+        return Judged(
+            False, f"Answers name version {named}, which is {role}, and their risks are {of}.", found or "none"
+        )
+    return Judged(True, f"{len(said.rows)} answers that name version {named} are its own.", role)
+
+
 def which_role(said: Said, roles: Iterable[str], models: Models) -> str:
     """The role whose model gives most of these risks on the echoed inputs, "" where none gives a quarter of them."""
     echoed = [dict(answer.features) for answer in said.answers]

@@ -1,9 +1,9 @@
 """What the sources deliver on the nights after the first: the story's deliveries, altered by the seed.
 
-first    D+1. Other units at other sources than in the story, and back again where they had changed; a day of doubled
-         volume; a number that leaves two airports; values missing within the rules; two routes of another distance,
-         one by the day's own rows and one by rows of the day before that come anew; labels changed and rows late on
-         days of the holdout.
+first    D+1. Other units at other sources than in the story, and back again where they had changed, to degrees that
+         look like Celsius; a day of doubled volume; a number that leaves two airports; values missing within the rules;
+         one source's times at another offset; two routes of another distance, one by the day's own rows and one by rows
+         of the day before that come anew; labels changed and rows late on days of the holdout.
 second   D+2. Two sources break a published rule each, the third does not.
 third    D+3. The one of the two with a wrong value is mended; two sources lack temperature or humidity in more than
          half of the hours.
@@ -33,6 +33,12 @@ LATE_ROWS = 12
 MISSING_HOURS = 6
 """A quarter of a day: within the rule of 30 %."""
 
+WARMEST_F = 40
+"""Of a cold day, which could be a hot one in Celsius: no value says its unit."""
+
+OFFSET = "+00:00"
+"""Of times as written, which are New York's all the same."""
+
 BURST_HOURS = 14
 """58 % of a day."""
 
@@ -50,6 +56,7 @@ class First:
     paired: frozenset[tuple[str, str, str]]
     again: frozenset[tuple[str, str, str]]
     large: tuple[str, date]
+    moved: tuple[str, date]
     planted: tuple[Key, ...]
     late: tuple[Key, ...]
     changed: pd.DataFrame
@@ -150,6 +157,8 @@ class Plan:
         large = rng.choice(feeds.SOURCES)
         night.by_source[large] = alter.doubled(night.by_source[large], rng)
         changed, late, planted = self._anew(night, known)
+        moved = rng.choice(feeds.SOURCES)
+        night.by_source[moved] = alter.at_offset(night.by_source[moved], OFFSET)
         numbered = [(str(day), *number, source) for source in (one, other)]
         return First(
             day=day,
@@ -157,6 +166,7 @@ class Plan:
             paired=frozenset((column, source, str(day)) for column, source in paired),
             again=frozenset((column, source, str(day)) for column, source in again),
             large=(large, day),
+            moved=(moved, day),
             planted=(*numbered, *planted),
             late=tuple(late),
             changed=changed,
@@ -176,6 +186,7 @@ class Plan:
             (temp, {"distance": "km", "temp": "F"}),
         ):
             night.by_source[source] = alter.in_units(night.by_source[source], units)
+        night.by_source[temp] = alter.colder(night.by_source[temp], WARMEST_F)
         other = next(source for source in feeds.SOURCES if source != self._odd)
         night.by_source[other] = alter.in_units(night.by_source[other], {"visib": "km", "precip": "mm"})
         paired = [("temp_f", wind), ("wind_mph", distance), ("distance_mi", temp)]

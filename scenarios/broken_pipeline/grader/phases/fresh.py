@@ -38,7 +38,6 @@ def fresh_stack(run: Run) -> None:
 
 def first_night(run: Run) -> None:
     """The night of D, and what it makes of the table that was handed in."""
-    run.pair.given()
     run.night("night")
     judges: tuple[Callable[[Compared], Judged], ...] = (
         landed.units_right,

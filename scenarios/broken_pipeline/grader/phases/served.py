@@ -7,9 +7,10 @@ from datetime import timedelta
 from scenario_base.drills import lineage, load, promotion, rows
 from scenario_base.drills.rows import Row, ask_each
 
-from harness.model import Stack
+from harness.model import Finding, Stack
+from harness.probes.http import ask
 
-from ..drills import serving
+from ..drills import serving, speed
 from ..drills.landed import Judged
 from ..drills.pair import Pair
 from ..drills.run import Run, seen
@@ -29,12 +30,12 @@ ANSWERS = (
     "served_as_trained",
     "edge_rows_agree",
     "single_equals_batch",
-    "other_offset_same_hour",
 )
 LOAD = ("latency", "holds_load")
 VERSIONS = ("follows_promotion", "answer_resolves", *ANSWERS, "bad_rows_refused", *LOAD, "rollback_served")
-ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING, OFFSET_ROWS = 120, 30, 24, 30, 40, 24
+ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING = 120, 30, 24, 30, 40
 MISSING_DAYS = 6
+OWN_ROWS = 20
 
 
 def versions(run: Run) -> None:
@@ -47,7 +48,7 @@ def versions(run: Run) -> None:
     pair.serve("alpha")
     if bench.wants("answer_resolves"):
         with bench.guard("answer_resolves"):
-            pair.check_both("answer_resolves", lineage.answer_resolves(pair, run.resolved))
+            pair.check_both("answer_resolves", lambda stack: _resolves(run, stack))
     if bench.wants(*ANSWERS):
         with bench.guard(*(check for check in ANSWERS if bench.wants(check))):
             answers(run)
@@ -64,6 +65,16 @@ def versions(run: Run) -> None:
             promotion.promote(pair, "rollback_served", "alpha")
 
 
+def _resolves(run: Run, stack: Stack) -> Finding:
+    """An answer leads to what made it; and where both serve alpha, answers that say so are alpha's."""
+    found = lineage.answer_resolves(run.pair, run.resolved)(stack)
+    if not found.ok or not run.pair.common:
+        return found
+    asked = run.pair.fresh_for(stack, OWN_ROWS)
+    judged = serving.own_answers(serving.Said(asked, ask(stack, asked)), "alpha", ROLES, run.models)
+    return found if judged.ok else Finding(False, judged.sentence, judged.measured, found.evidence)
+
+
 def _without_weather(run: Run) -> Row | None:
     ahead = run.pair.today + timedelta(days=1)
     found = serving.where_missing(run.pair.fresh(1), run.skies, ahead, MISSING_DAYS)
@@ -71,7 +82,7 @@ def _without_weather(run: Run) -> Row | None:
 
 
 def answers(run: Run) -> None:
-    """Every hour of three days, plain flights, odd ones, alone and together, at other offsets."""
+    """Every hour of three days, plain flights, odd ones, alone and together."""
     pair, bench = run.pair, run.bench
     ahead = pair.today + timedelta(days=1)
     hours = run.ask(serving.every_hour(pair.fresh(serving.HOURS_ASKED), ahead))
@@ -91,23 +102,11 @@ def answers(run: Run) -> None:
     if bench.wants("single_equals_batch"):
         alone = seen(pair, lambda stack: _alone(pair, stack, batch.of(stack)))
         run.judge("single_equals_batch", lambda stack: serving.alone_agrees(batch.of(stack), alone.of(stack)))
-    if bench.wants("other_offset_same_hour"):
-        offsets(run)
 
 
 def _alone(pair: Pair, stack: Stack, batch: serving.Said) -> serving.Said:
     asked = pair.twins_for(stack, batch.rows[:SINGLES])
     return serving.Said(asked, ask_each(stack, asked))
-
-
-def offsets(run: Run) -> None:
-    """The same times as written, at other offsets."""
-    base = [rows.at_another_hour(row) if n % 2 else row for n, row in enumerate(run.pair.fresh(OFFSET_ROWS))]
-    as_written, others = run.ask(base), [run.ask(each) for each in serving.other_offsets(base)]
-    run.judge(
-        "other_offset_same_hour",
-        lambda stack: serving.offsets_agree(as_written.of(stack), [each.of(stack) for each in others]),
-    )
 
 
 def _as_trained(run: Run, stack: Stack, said: serving.Said, away: dict[str, int]) -> Judged:
@@ -132,4 +131,4 @@ def under_load(run: Run) -> None:
         if bench.wants(check):
             with bench.guard(check), bench.activity(f"load: {check}", "load"):
                 seconds = min(LONGEST_S, max(SHORTEST_S, PAIRS / rate))
-                load.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))
+                speed.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))

@@ -8,13 +8,13 @@ from datetime import date
 import pandas as pd
 from scenario_base.drills import lineage
 from scenario_base.drills.nights import DONE, Night, not_ended
-from scenario_base.drills.rows import Row
+from scenario_base.drills.rows import Row, at_another_hour
 
 from harness.model import Stack
 from harness.probes.wait import until
 
 from ..drills import corrections, landed, quarantine, serving
-from ..drills.feeds import SOURCES
+from ..drills.feeds import SOURCES, Delivery
 from ..drills.landed import Compared, Judged
 from ..drills.run import Run, Tick, first_wrong, seen
 from ..drills.truth import distances
@@ -27,11 +27,11 @@ LANDED = (
     "narrow_repeats_survive",
 )
 CORRECTIONS = ("affected_corrected", "others_untouched", "log_kept")
-FIRST = (*LANDED, *CORRECTIONS, "paired_units_agree")
+FIRST = (*LANDED, *CORRECTIONS, "paired_units_agree", "other_offset_same_hour")
 SECOND = ("poisoned_source_quarantined", "other_sources_land")
 THIRD = ("quarantine_recovers", "null_burst_quarantined", "previous_kept")
 ON_ROUTES, ON_OTHERS = 8, 8
-ECHOED_ROWS = 120
+ECHOED_ROWS, OFFSET_ROWS = 120, 24
 LOGGED_S = 15.0
 """Answers may be written to the log a while after they were given."""
 
@@ -39,8 +39,7 @@ LOGGED_S = 15.0
 def deliver(run: Run, nights: int) -> None:
     """Let the deliveries of so many nights come, but for those that have; a night between is not run for it."""
     pair = run.pair
-    if not pair.delivered.all():
-        pair.given()
+    pair.given()
     if run.first is None:
         run.first = run.plan.first(run.coming(1), pair.delivered)
     if nights >= 1 and pair.today < run.day(1):
@@ -75,6 +74,9 @@ def first_tick(run: Run) -> None:
     if bench.wants("paired_units_agree"):
         with bench.guard("paired_units_agree"):
             units_agree(run)
+    if bench.wants("other_offset_same_hour"):
+        with bench.guard("other_offset_same_hour"):
+            offsets_agree(run)
 
 
 def what_landed(run: Run) -> None:
@@ -89,7 +91,7 @@ def what_landed(run: Run) -> None:
     run.judge("unit_changes_again", lambda stack: landed.units_right(table(stack), first.again))
     run.judge("large_day_lands", lambda stack: landed.rows_there(table(stack), large))
     run.judge("later_delivery_lands", lambda stack: landed.rows_there(table(stack), first.late))
-    run.judge("redelivery_upserts", lambda stack: landed.upserted(table(stack), first.changed))
+    run.judge("redelivery_upserts", lambda stack: landed.upserted(table(stack), first.changed, first.late))
     run.judge("narrow_repeats_survive", lambda stack: landed.repeats_survive(table(stack), first.planted))
 
 
@@ -105,6 +107,20 @@ def units_agree(run: Run) -> None:
             landed.units_right(run.compared("first", stack), first.paired),
             serving.units_right(hours.of(stack), run.skies),
             serving.distances_right(routes.of(stack), right),
+        ),
+    )
+
+
+def offsets_agree(run: Run) -> None:
+    """The same times as written at other offsets: a source's day in the table, and answers."""
+    moved = run.delivered_first().moved
+    base = [at_another_hour(row) if n % 2 else row for n, row in enumerate(run.pair.fresh(OFFSET_ROWS))]
+    as_written, others = run.ask(base), [run.ask(each) for each in serving.other_offsets(base)]
+    run.judge(
+        "other_offset_same_hour",
+        lambda stack: first_wrong(
+            landed.weather_right(run.compared("first", stack), moved),
+            serving.offsets_agree(as_written.of(stack), [each.of(stack) for each in others]),
         ),
     )
 
@@ -171,7 +187,10 @@ def second_tick(run: Run) -> None:
     if second is None:
         raise RuntimeError("the second tick was not delivered")
     poisons = dict.fromkeys(second.poisons, second.day)
-    run.judge("poisoned_source_quarantined", lambda stack: _refused(tick, stack, poisons))
+    run.judge(
+        "poisoned_source_quarantined",
+        lambda stack: first_wrong(_refused(tick, stack, poisons), _story_refused(run, tick, stack)),
+    )
     run.judge("other_sources_land", lambda stack: _others_land(run, tick, stack, second.good, second.day))
 
 
@@ -233,13 +252,26 @@ def _recovered(run: Run, tick: Tick, stack: Stack, source: str, day: date) -> Ju
     return Judged(True, sentence, f"{len(mended) + 1} landed")
 
 
-def _story_burst(run: Run, tick: Tick, stack: Stack) -> Judged:
-    """Nothing of the story's day that was never mended is in the table."""
-    table, truth = tick.tables.of(stack), tick.truth
-    first = run.pair.compared_from()
-    never = [
+def _never_mended(run: Run, tick: Tick) -> list[Delivery]:
+    """The story's refused deliveries of days of which nothing was accepted."""
+    truth, first = tick.truth, run.pair.compared_from()
+    return [
         each for each in truth.refused if first <= each.day < run.day(0) and not len(truth.of(each.source, each.day))
     ]
+
+
+def _story_refused(run: Run, tick: Tick, stack: Stack) -> Judged:
+    """Nothing of the story's day that was never mended is in the table, and a record says why."""
+    for each in _never_mended(run, tick):
+        if not quarantine.record(stack, each.source, each.day).get("reason"):
+            place = f"quarantine/{each.source}/{each.day}.json"
+            return Judged(False, f"There is no {place} with a reason, where {each.refused}.", "no record")
+    return _story_burst(run, tick, stack)
+
+
+def _story_burst(run: Run, tick: Tick, stack: Stack) -> Judged:
+    """Nothing of the story's day that was never mended is in the table."""
+    table, never = tick.tables.of(stack), _never_mended(run, tick)
     there = pd.Series([_rows_of(table, each.source, each.day) for each in never], dtype=int)
     if there.any():
         each = never[int(there.argmax())]
