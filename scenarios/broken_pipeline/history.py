@@ -46,6 +46,9 @@ DRILL_COLUMNS = ["date", "window", "due", "alerts"]
 MONITORED = ("delays/monitor.py", "delays/features.py", "config.toml")
 """What decides what the monitor says of a window."""
 
+AT_ONCE = 25
+"""Questions of a request: what hangs on those beside it shows in the log."""
+
 RUN_TWICE = 5
 """The night so many days before the business date ran again an hour later: cron was started anew in between."""
 
@@ -305,11 +308,14 @@ def run_night(code: Code, night: date) -> str:
 
 
 def answer(plan: Plan, code: Code, day: date) -> None:
-    """Ask what passengers ask on a day, and log the answers."""
+    """Ask what passengers ask on a day, some questions at a time, and log the answers."""
     answers, registry, settings = code.module("answers"), code.module("registry"), code.settings()
     rows = json.loads((plan.story / "questions.json").read_text(encoding="utf-8"))[str(day)]
     model = registry.load(registry.champion(), settings.scratch)
-    answers.append(settings, rows, answers.answer_rows(settings, rows, model, day), day)
+    known = code.module("features").known(code.module("ingest").read(settings)[0], day)
+    for first in range(0, len(rows), AT_ONCE):
+        asked = rows[first : first + AT_ONCE]
+        answers.append(settings, asked, answers.answer_rows(settings, asked, model, day, known), day)
 
 
 def drill(plan: Plan, code: Code, monday: date) -> None:

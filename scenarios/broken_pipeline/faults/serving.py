@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
+from .. import deliveries
 from .common import FEATURES, LOG, Values, says
-from .registered import ANSWERS, a_night, edits, log
+from .registered import ANSWERS, a_night, edits
+from .weather import forecasts, left_over
 
-MOVED = 0.02
-"""Of p_late: more than a correction of a distance or a version of the day before changes."""
+USUAL_OF = {"C": (1.8, 32.0), "m/s": (1 / 0.44704, 0.0), "km": (1 / 1.609344, 0.0), "mm": (1 / 25.4, 0.0)}
+"""Factor and what is added after it, from the units that a source may have to those that most have."""
 
 # --- codes_refitted -------------------------------------------------------------------------------------------------
 
@@ -86,21 +94,67 @@ def draw_filling(rng: random.Random, values: Values) -> DrawnFault:
 apply_filling = edits((FEATURES, SAYS, SAYS_FILLED), (FEATURES, DOUBLES, FILLED))
 
 
-def visible(broken: Site, healthy: Site, fault: DrawnFault) -> Symptom:
-    """Answers that are not what the same version says to the same question."""
-    assert fault.onset is not None
-    now, right = (log(site, fault.onset) for site in (broken, healthy))
-    return Symptom(
-        f"share of answers since {fault.onset} that differ by {MOVED} from the version's own",
-        moved(now, right),
-        moved(right, right),
+def visible_codes(broken: Site, healthy: Site, fault: DrawnFault) -> Symptom:
+    """How far a day's answers are from what is linear in carrier, origin and the rest; see `weather.left_over`."""
+    return _by_day(broken, healthy, fault, left_over, "what carrier, origin and forecast leave unexplained of a day's")
+
+
+def visible_filling(broken: Site, healthy: Site, fault: DrawnFault) -> Symptom:
+    """How far a day's answers without some weather are from what those with all of it say of usual weather."""
+    return _by_day(
+        broken, healthy, fault, gaps_left_over, "what usual weather leaves unexplained, where some is missing, of"
     )
 
 
-def moved(now: pd.DataFrame, right: pd.DataFrame) -> float:
-    """Share of the answers that both logs have from one version whose risks differ by more than MOVED."""
-    both = now.merge(right, on=["row_id", "model_version"], suffixes=("", "_right"))
-    return float(((both["p_late"].astype(float) - both["p_late_right"].astype(float)).abs() > MOVED).mean())
+def _by_day(
+    broken: Site, healthy: Site, fault: DrawnFault, measure: Callable[[Site, str], float], what: str
+) -> Symptom:
+    days = sorted(path.stem for path in (healthy.workspace / "state" / "predictions").glob("*.csv"))
+    clean = [measure(healthy, day) for day in days]
+    now = [measure(broken, day) for day in days if day >= str(fault.onset)]
+    return Symptom(f"{what} answers, in log odds", float(np.median(now)), float(np.percentile(clean, 99)))
+
+
+def gaps_left_over(site: Site, day: str) -> float:
+    """Median, over a day's answers that lack some weather, of how far they are from a linear fit of the others.
+
+    What is missing counts as the day's mean; a carrier or weather that none of the others has is left out.
+    """
+    path = site.workspace / "state" / "predictions" / f"{day}.csv"
+    log = pd.read_csv(path, keep_default_na=False, na_values=[""]).dropna(subset=["distance_mi"])
+    rows = log[log["supersedes"].isna()].drop_duplicates(["carrier", "flight", "origin", "sched_dep"])
+    rows = rows.assign(hour=rows["sched_dep"].str[11:13].astype(int), date=rows["sched_dep"].str[:10])
+    rows = rows.merge(in_usual_units(site, rows["date"].unique()), how="left", on=["date", "origin", "hour"])
+    numbers = rows[["hour", "distance_mi", *deliveries.NAMES]].astype(float)
+    numbers = (numbers - numbers.mean()) / numbers.std().replace(0.0, 1.0)
+    whole = numbers.notna().all(axis=1)
+    inputs = np.column_stack([pd.get_dummies(rows[["carrier", "origin"]], dtype=float), numbers.fillna(0.0)])
+    risk = rows["p_late"].to_numpy(dtype=float)
+    odds = np.log(risk / (1 - risk))
+    found = np.linalg.lstsq(inputs[whole], odds[whole], rcond=None)[0]
+    usual = numbers.isna() | ((numbers >= numbers[whole].min()) & (numbers <= numbers[whole].max()))
+    judged = ~whole & usual.all(axis=1) & rows["carrier"].isin(rows["carrier"][whole])
+    return float(np.median(np.abs(odds - inputs @ found)[judged])) if judged.any() else 0.0
+
+
+def in_usual_units(site: Site, days: Iterable[str]) -> pd.DataFrame:
+    """What the provider said of some days (see `weather.forecasts`), in the units that most sources use."""
+    said = forecasts(site, days)
+    for column in deliveries.NAMES:
+        unit = [_unit(site, day, origin, column) for day, origin in zip(said["date"], said["origin"], strict=True)]
+        factor, shift = np.array([USUAL_OF.get(each, (1.0, 0.0)) for each in unit]).T
+        said[column] = said[column].astype(float) * factor + shift
+    return said
+
+
+def _unit(site: Site, day: str, origin: str, column: str) -> str:
+    path = site.private / "story" / "weather" / f"{day}.json"
+    return str(_read(path)[origin]["units"][column])
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 FORMS = (
@@ -110,7 +164,7 @@ FORMS = (
         draw=draw_codes,
         apply=apply_codes,
         in_place=says(ANSWERS, RISKS_SPELLED),
-        visible=visible,
+        visible=visible_codes,
     ),
     Form(
         slot="serving",
@@ -118,6 +172,6 @@ FORMS = (
         draw=draw_filling,
         apply=apply_filling,
         in_place=says(FEATURES, FILLED),
-        visible=visible,
+        visible=visible_filling,
     ),
 )

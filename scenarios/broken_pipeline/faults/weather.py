@@ -120,7 +120,7 @@ def left_over(site: Site, day: str) -> float:
     log = pd.read_csv(site.workspace / "state" / "predictions" / f"{day}.csv", keep_default_na=False, na_values=[""])
     rows = log[log["supersedes"].isna()].drop_duplicates(["carrier", "flight", "origin", "sched_dep"])
     rows = rows.assign(hour=rows["sched_dep"].str[11:13].astype(int), date=rows["sched_dep"].str[:10])
-    rows = rows.merge(_forecasts(site, rows["date"].unique()), on=["date", "origin", "hour"])
+    rows = rows.merge(forecasts(site, rows["date"].unique()), on=["date", "origin", "hour"])
     rows = rows.dropna(subset=["distance_mi", *deliveries.NAMES])
     slopes = [
         rows[name].where(rows["origin"] == origin, 0.0) for name in deliveries.NAMES for origin in flights.ORIGINS
@@ -133,7 +133,7 @@ def left_over(site: Site, day: str) -> float:
     return float(np.sqrt(np.mean((odds - inputs @ found) ** 2)))
 
 
-def _forecasts(site: Site, days: Iterable[str]) -> pd.DataFrame:
+def forecasts(site: Site, days: Iterable[str]) -> pd.DataFrame:
     """What the provider said of some days, by date, origin and hour; None where a value is missing."""
     folder = site.private / "story" / "weather"
     rows = [
