@@ -26,9 +26,10 @@ COMPARED = tuple(name for name in NUMBERS if name not in RATES)
 """Rates are a table's: whether they are the stack's own is asked of single answers."""
 
 DISTANCE = 0.15
-"""Standard deviations of the reference's values. Both stacks echo the same flights: honest ones are 0 apart. Measured
-on three stories, at one airport each: Celsius 2.2 or more, metres a second .38, kilometres .19; the weather of four hours
-later stays below .14, for it is distributed as any other hour's (other checks see it)."""
+"""Standard deviations of the reference's values. Both stacks echo the same flights: honest ones are 0 apart.
+
+Measured on three stories, at one airport each: Celsius 2.2 or more, metres a second .38, kilometres .19; the weather of
+four hours later stays below .14, for it is distributed as any other hour's (other checks see it)."""
 
 
 def trained_quality(pair: Pair, hidden: Hidden) -> None:
