@@ -25,9 +25,11 @@ WITHIN = 0.05
 COMPARED = tuple(name for name in NUMBERS if name not in RATES)
 """Rates are a table's: whether they are the stack's own is asked of single answers."""
 
-TRIALS, QUANTILE = 100, 0.99
-ADDED = 0.05
-"""Standard deviations, beside what clean windows of the reference's own features show: honest echoes are equal."""
+DISTANCE = 0.15
+"""Standard deviations of the reference's values. Both stacks echo the same flights: honest ones are 0 apart.
+
+Measured on three stories, at one airport each: Celsius 2.2 or more, metres a second .38, kilometres .19; the weather of
+four hours later stays below .14, for it is distributed as any other hour's (other checks see it)."""
 
 
 def trained_quality(pair: Pair, hidden: Hidden) -> None:
@@ -88,23 +90,16 @@ def _chart(pair: Pair, hidden: Hidden) -> None:
 def features_drift(pair: Pair, hidden: Hidden) -> None:
     """Record served_features_drift: the echoed inputs of hidden flights, against the reference's of the same flights.
 
-    By Evidently's normed Wasserstein distance of each numeric input; a column may be as far as windows of half the
-    reference's own rows are from the other half 99 times in 100, and ADDED.
+    By Evidently's normed Wasserstein distance of each numeric input.
     """
     mine, theirs = (_echoes(said) for said in hidden.answers.__dict__.values())
-    methods = dict.fromkeys(COMPARED, drift.WASSERSTEIN)
-    half, seed = len(hidden.flights) // 2, pair.bench.variant.seed
-    found, clean = pair.bench.side_by_side(  # nearly all of both is the import of Evidently
-        lambda: drift.distances(mine, theirs, methods),
-        lambda: drift.clean_threshold(theirs, methods, half, TRIALS, QUANTILE, seed),
-    )
-    beyond = {name: found[name] for name in COMPARED if not found[name] <= clean[name] + ADDED}
-    saved = (pair.bench.save("served_features_drift/distances.json", {"distance": found, "clean_p99": clean}),)
-    worst = max(COMPARED, key=lambda name: found[name] - clean[name])
+    found = drift.distances(mine, theirs, dict.fromkeys(COMPARED, drift.WASSERSTEIN))
+    beyond = [name for name in COMPARED if not found[name] <= DISTANCE]
+    saved = (pair.bench.save("served_features_drift/distances.json", found),)
+    worst = max(COMPARED, key=lambda name: found[name])
     sentence = (
-        f"{len(beyond)} of {len(COMPARED)} inputs of {len(hidden.flights)} hidden flights are further from the "
-        f"reference's than chance; {worst} is {found[worst]:.3f} standard deviations away "
-        f"(limit {clean[worst] + ADDED:.3f})."
+        f"{len(beyond)} of {len(COMPARED)} inputs of {len(hidden.flights)} hidden flights are distributed otherwise "
+        f"than the reference's; {worst} is {found[worst]:.3f} standard deviations away."
     )
     pair.bench.record("served_features_drift", Finding(not beyond, sentence, f"{found[worst]:.3f}", saved))
 

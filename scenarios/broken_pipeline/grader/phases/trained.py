@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from scenario_base.drills import quality
+from scenario_base.drills.quality import Hidden
 from scenario_base.drills.rows import Row
 
 from harness.errors import StackError
@@ -15,6 +16,7 @@ from ..drills import hidden, training
 from ..drills.landed import Judged
 from ..drills.run import Run
 from ..drills.training import Made
+from .served import ROLES
 
 DECLARED = ("holdout_is_declared", "known_when_asked", "metric_is_recomputed", "baseline_logged")
 HIDDEN = ("trained_quality", "reported_metric_holds", "served_features_drift")
@@ -74,9 +76,7 @@ def on_hidden_days(run: Run) -> None:
     """What bin/train made last, on the seven days from the business date on; inputs are echoed by any version."""
     pair, bench = run.pair, run.bench
     found = quality.ask_hidden(pair)
-    if bench.wants("served_features_drift"):
-        with bench.guard("served_features_drift"):
-            hidden.features_drift(pair, found)
+    bench.side_by_side(lambda: _drift(run, found), lambda: pair.register(ROLES))  # both mostly wait
     wanted = [check for check in ("trained_quality", "reported_metric_holds") if bench.wants(check)]
     with bench.guard(*wanted):
         mine, theirs = (run.made["two"].of(stack) for stack in pair.stacks)
@@ -87,6 +87,12 @@ def on_hidden_days(run: Run) -> None:
             hidden.trained_quality(pair, found)
         if "reported_metric_holds" in wanted:
             hidden.metric_holds(pair, found, mine, theirs)
+
+
+def _drift(run: Run, found: Hidden) -> None:
+    if run.bench.wants("served_features_drift"):
+        with run.bench.guard("served_features_drift"):
+            hidden.features_drift(run.pair, found)
 
 
 def again(run: Run) -> None:
