@@ -146,10 +146,5 @@ def asked(questions: list[Question], known: Book, forecasts: Forecasts) -> list[
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows of inputs as a model takes them."""
-    return as_asked(pd.DataFrame(rows, columns=list(INPUTS)))
-
-
-def finite(values: Any) -> bool:
-    """Whether all are risks."""
-    array = np.asarray(values, dtype=float)
-    return bool(np.isfinite(array).all() and (array >= 0).all() and (array <= 1).all())
+    kinds = dict.fromkeys(TEXTS, object)
+    return pd.DataFrame({n: np.array([row[n] for row in rows], dtype=kinds.get(n, float)) for n in INPUTS})

@@ -68,7 +68,8 @@ class Model:
 
     def risks(self, rows: pd.DataFrame) -> np.ndarray:
         """p_late of each row; inputs that nobody can know are missing."""
-        rows = rows[list(INPUTS)].assign(**dict.fromkeys(self._strangers, np.nan))
+        if self._strangers or tuple(rows.columns) != INPUTS:
+            rows = rows[list(INPUTS)].assign(**dict.fromkeys(self._strangers, np.nan))
         return np.asarray(self._pyfunc.predict(rows), dtype=float)[:, 1]
 
 

@@ -62,8 +62,9 @@ class Loaded:
 
     def risks(self, frame: pd.DataFrame) -> np.ndarray:
         """p_late by row. What a version outside the contract asks for besides is missing."""
-        asked = frame[INPUTS].assign(**dict.fromkeys(self.unknown, np.nan))
-        return np.asarray(self.model.predict(asked), dtype=float)[:, 1]
+        if self.unknown or list(frame.columns) != INPUTS:
+            frame = frame[INPUTS].assign(**dict.fromkeys(self.unknown, np.nan))
+        return np.asarray(self.model.predict(frame), dtype=float)[:, 1]
 
 
 def register(log: Any, tags: dict[str, str], metrics: dict[str, float], artifacts: dict[str, str]) -> ModelVersion:
