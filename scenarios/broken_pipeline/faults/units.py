@@ -46,7 +46,7 @@ def draw(name: str, form: str, _: random.Random, values: Values) -> DrawnFault:
         pointers=(DELIVERIES, f"feeds/{change['source']}/*", TABLE, LOG),
         symptom=f"Since {change['from']} the {name} of {change['source']} is in {change['unit']}, and taken as if not.",
         shows_in=("units_converted", "paired_units_agree"),
-        also_breaks=() if name == "distance" else ("served_features_drift",),
+        also_breaks=("served_features_drift",),
     )
 
 
