@@ -66,7 +66,7 @@ def first_tick(run: Run) -> None:
     if bench.wants(*LANDED):
         with bench.guard(*(check for check in LANDED if bench.wants(check))):
             what_landed(run)
-    if bench.wants(*CORRECTIONS, "paired_units_agree"):
+    if bench.wants(*CORRECTIONS, "paired_units_agree", "other_offset_same_hour"):
         pair.both(run.settled)
     if bench.wants(*CORRECTIONS):
         with bench.guard(*(check for check in CORRECTIONS if bench.wants(check))):
