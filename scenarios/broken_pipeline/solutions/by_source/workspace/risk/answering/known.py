@@ -14,6 +14,7 @@ from risk.learning.frame import RATES, labelled
 from risk.learning.versions import Loaded
 
 Row = dict[str, Any]
+USED = ["dest", "sched_dep", "distance_mi", "arr_delay_min"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Known:
 
 def known(today: date) -> Known:
     """As of a business date."""
-    rows = partitions.rows(date.min, today - timedelta(1))
+    rows = partitions.rows(date.min, today - timedelta(1), USED)
     recent = labelled(rows[rows["date"] >= str(today - timedelta(RATES))])
     rates = {code: recent.groupby(code)["late"].mean().to_dict() for code in CODES}
     routes = rows.sort_values(["date", "sched_dep"], kind="stable").groupby(["origin", "dest"])["distance_mi"].last()

@@ -14,6 +14,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pydantic import BaseModel, Field, ValidationError
 from risk.landing import units
+from risk.landing.partitions import Delivery
 
 SLACK = 1e-6
 FIRST_FLIGHTS = 50
@@ -44,14 +45,6 @@ class Manifest(BaseModel):
     delivery: int
     flights: Part | None = None
     weather: Part | None = None
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """Canonical rows; a part that was not delivered is None."""
-
-    flights: pd.DataFrame | None
-    weather: pd.DataFrame | None
 
 
 def _within(low: float, high: float, nullable: bool = True) -> pa.Column:

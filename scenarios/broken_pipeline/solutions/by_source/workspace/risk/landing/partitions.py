@@ -1,20 +1,29 @@
 """table/source=<source>/day=<date>/rows.parquet: a source's day after all of its accepted deliveries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from risk.base import KEY, MINUTES, ROOT, WEATHER
-from risk.landing.contract import Delivery
 
 TABLE = ROOT / "table"
 TEXTS = ["date", "carrier", "origin", "dest", "sched_dep"]
 COLUMNS = [*KEY, "dest", "sched_dep", "distance_mi", *MINUTES, *WEATHER]
 SCHEMA = pa.schema([(c, pa.string() if c in TEXTS else pa.int64() if c == "flight" else pa.float64()) for c in COLUMNS])
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Canonical rows; a part that was not delivered is None."""
+
+    flights: pd.DataFrame | None
+    weather: pd.DataFrame | None
 
 
 def place(source: str, day: date) -> Path:
@@ -56,9 +65,10 @@ def files() -> list[Path]:
     return sorted(TABLE.rglob("*.parquet"))
 
 
-def rows(first: date, last: date) -> pd.DataFrame:
-    """The table's rows of `first` to `last`, in the order of the key."""
-    parts = [pq.ParquetFile(path).read(columns=COLUMNS) for path in files()]
-    frame = pa.concat_tables([SCHEMA.empty_table(), *parts], promote_options="permissive").to_pandas()
-    frame = frame[frame["date"].between(str(first), str(last))]
+def rows(first: date, last: date, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """The table's rows of `first` to `last`, in the order of the key; of it and of `columns` what is wanted."""
+    wanted = [name for name in COLUMNS if name in KEY or name in columns]
+    parts = [pq.ParquetFile(path).read(columns=wanted) for path in files()]
+    table = pa.concat_tables([SCHEMA.empty_table().select(wanted), *parts], promote_options="permissive")
+    frame = table.filter((pc.field("date") >= str(first)) & (pc.field("date") <= str(last))).to_pandas()
     return frame.sort_values(KEY, ignore_index=True).astype({"flight": "int64"})
