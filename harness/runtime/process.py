@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 import psutil
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
 from harness.model import JobResult, SendLoad, ServiceSpec
@@ -252,7 +252,9 @@ class ProcessStack:
         try:
             self._rpc().startProcess(service, False)
         except xmlrpc.client.Fault as exc:
-            raise NotReady(self.name, f"{service} does not start: {exc.faultString}.") from exc
+            # One that ends at once may have ended before this call is answered. It is tried again as any other.
+            if exc.faultCode != Faults.SPAWN_ERROR:
+                raise NotReady(self.name, f"{service} does not start: {exc.faultString}.") from exc
 
     def _await_ready(self, spec: ServiceSpec, seconds: float) -> None:
         if not spec.ready:

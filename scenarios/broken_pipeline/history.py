@@ -1,6 +1,6 @@
 """Lives through the story with the workspace's own code: monthly versions, then nights, and each day's answers.
 
-A script of its own, run as `python history.py PLAN.json`; PLAN.json is written by story.py (see `Plan`). The code of a
+A script of its own, run as `python history.py PLAN.json`; PLAN.json is written by story.py (see plan.py). The code of a
 night is a folder that the plan names: healthy until a fault's onset, with the fault from then on. Everything that the
 nights left is natural for that reason: table, quarantine, reports, alerts, the log of answers and the registry.
 The registry is filled through a real MLflow server; the story's dates are put into its database afterwards.
@@ -9,7 +9,6 @@ The registry is filled through a real MLflow server; the story's dates are put i
 # mypy: disable-error-code="import-not-found, import-untyped, no-any-return"
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
@@ -18,33 +17,23 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from database import empty_database
+from models import write_private
+from mondays import MONDAY, drill
+from plan import TRAIN_DAYS, Code, Plan
 from server import provider_server, registry_server
-from sklearn.dummy import DummyClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from stamp import milliseconds, plain_models, stamp_registry
-from windows import write_prepared, write_windows
+from stamp import milliseconds, stamp_registry
 
-MODEL = "flight-delay"
 LEFT = ("table", "quarantine", "state")
 """What the nights leave in a workspace."""
-
-MONDAY = 0
-DRILLS = "state/monitor/drills.csv"
-DRILL_COLUMNS = ["date", "window", "due", "alerts"]
-MONITORED = ("delays/monitor.py", "delays/features.py", "config.toml")
-"""What decides what the monitor says of a window."""
 
 AT_ONCE = 25
 """Questions of a request: what hangs on those beside it shows in the log."""
@@ -52,117 +41,7 @@ AT_ONCE = 25
 RUN_TWICE = 5
 """The night so many days before the business date ran again an hour later: cron was started anew in between."""
 
-TRAIN_DAYS = (67, 8)
 SNAPSHOT_ROWS = 5000
-SHIFTS = {"alpha": -0.7, "beta": 0.0, "gamma": 0.7}
-"""Added to the log odds: 0.7 moves a risk of 5 % by 0.04."""
-
-
-PLACES = ("healthy", "root", "workspace", "registry", "private", "story", "provider")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """PLAN.json.
-
-    today      business date; the last night is that of the day before
-    nights     the first night that is lived through here
-    kept       the night before which the state is kept in `story`, for layouts that differ from then on; None: not kept
-    resumed    whether the state kept in `story` is where this begins
-    monthly    nights of versions that were promoted by hand, before the first night
-    codes      [(first night, folder)]: the code from a night on; the first entry's goes back for ever
-    healthy    the healthy tree
-    root       an empty folder to live in (may hold feeds/ older than the workspace's)
-    workspace  its feeds/ are delivered; gets what the nights leave, and monitoring/ where it is new
-    registry   gets mlflow.db and artifacts/
-    private    gets models/ and windows/ where they are new
-    story      holds questions.json, nights.json, weather/, and what is kept
-    truth      canonical table as parquet, None where monthly versions, models and windows are there
-    provider   script of the provider
-    seed       of samples
-    cache      folder for the empty migrated database, or None
-    """
-
-    today: date
-    nights: date
-    kept: date | None
-    resumed: bool
-    monthly: tuple[date, ...]
-    codes: tuple[tuple[date, Path], ...]
-    healthy: Path
-    root: Path
-    workspace: Path
-    registry: Path
-    private: Path
-    story: Path
-    truth: Path | None
-    provider: Path
-    seed: int
-    cache: Path | None
-
-    @classmethod
-    def read(cls, path: Path) -> Plan:
-        """Read the plan. Raises ValueError, KeyError or OSError where it is not one."""
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        places = {name: Path(raw[name]) for name in PLACES}
-        return cls(
-            today=date.fromisoformat(raw["today"]),
-            nights=date.fromisoformat(raw["nights"]),
-            kept=date.fromisoformat(raw["kept"]) if raw["kept"] else None,
-            resumed=raw["resumed"],
-            monthly=tuple(map(date.fromisoformat, raw["monthly"])),
-            codes=tuple((date.fromisoformat(first), Path(folder)) for first, folder in raw["codes"]),
-            truth=Path(raw["truth"]) if raw["truth"] else None,
-            seed=raw["seed"],
-            cache=Path(raw["cache"]) if raw["cache"] else None,
-            **places,
-        )
-
-    def day(self, before: int) -> date:
-        """The day that many days before the business date."""
-        return self.today - timedelta(days=before)
-
-    @property
-    def clock(self) -> Path:
-        """The business date's file."""
-        return self.root / "business_date"
-
-
-class Code:
-    """The package `delays` as it is on a night, imported from the folder that the plan names for it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._folder: Path | None = None
-
-    def turn(self, night: date) -> None:
-        """Use the code of a night; config.toml changes with it."""
-        folder = [folder for first, folder in self._plan.codes if first <= night or folder is self._plan.codes[0][1]][
-            -1
-        ]
-        if folder == self._folder:
-            return
-        for name in [name for name in sys.modules if name == "delays" or name.startswith("delays.")]:
-            del sys.modules[name]
-        if self._folder is not None:
-            sys.path.remove(str(self._folder))
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-        shutil.copyfile(folder / "config.toml", self._plan.root / "config.toml")
-        self._folder = folder
-
-    def module(self, name: str) -> ModuleType:
-        """A module of the package."""
-        return importlib.import_module(f"delays.{name}")
-
-    def as_healthy(self, paths: Sequence[str]) -> bool:
-        """Whether files of the code are the healthy ones."""
-        assert self._folder is not None
-        return all((self._folder / path).read_bytes() == (self._plan.healthy / path).read_bytes() for path in paths)
-
-    def settings(self) -> Any:
-        """Settings for the folder that the story lives in."""
-        return self.module("config").load(self._plan.root)
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
@@ -318,56 +197,6 @@ def answer(plan: Plan, code: Code, day: date) -> None:
         answers.append(settings, asked, answers.answer_rows(settings, asked, model, day, known), day)
 
 
-def drill(plan: Plan, code: Code, monday: date) -> None:
-    """Put prepared windows to the monitor, and note what it says: state/monitor/drills.csv.
-
-    That takes seconds, so what the same code said in the healthy layout is taken from there.
-    """
-    path = plan.root / DRILLS
-    rows = (
-        pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame(columns=DRILL_COLUMNS)
-    )
-    standing = plan.story / "drills.csv"
-    if plan.resumed and code.as_healthy(MONITORED):
-        said = pd.read_csv(standing, dtype=str, keep_default_na=False)
-        said = said[said["date"] == str(monday)]
-    else:
-        said = _drilled(plan, code, monday)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat([rows, said], ignore_index=True).to_csv(path, index=False, lineterminator="\n")
-    if not plan.resumed:
-        shutil.copyfile(path, standing)
-
-
-def _drilled(plan: Plan, code: Code, monday: date) -> pd.DataFrame:
-    home, prepared = plan.root / "drill", plan.story / "prepared"
-    shutil.rmtree(home, ignore_errors=True)
-    (home / "monitoring").mkdir(parents=True)
-    shutil.copyfile(plan.root / "config.toml", home / "config.toml")
-    shutil.copyfile(plan.workspace / "monitoring" / "snapshot.csv", home / "monitoring" / "snapshot.csv")
-    index = json.loads((prepared / "index.json").read_text(encoding="utf-8"))
-    monitor = code.module("monitor")
-    loaded, words = monitor.load, sys.argv
-    monitor.load = lambda: loaded(home)
-    sys.argv = ["monitor", *(word for each in index for word in _named(prepared, each))]
-    try:
-        monitor.main()
-    finally:
-        monitor.load, sys.argv = loaded, words
-    alerts = home / "state" / "alerts.jsonl"
-    lines = [json.loads(line) for line in alerts.read_text(encoding="utf-8").splitlines()] if alerts.is_file() else []
-    said = {
-        each["id"]: "; ".join(f"{line['kind']} {line['subject']}" for line in lines if line["window_id"] == each["id"])
-        for each in index
-    }
-    rows = [(str(monday), each["window"], each["due"], said[each["id"]]) for each in index]
-    return pd.DataFrame(rows, columns=DRILL_COLUMNS)
-
-
-def _named(prepared: Path, entry: Mapping[str, str]) -> tuple[str, str, str, str]:
-    return "--window", str(prepared / entry["file"]), "--id", entry["id"]
-
-
 # --- what was there before the nights, and what drills need ----------------------------------------------------------
 
 
@@ -403,57 +232,6 @@ def write_snapshot(plan: Plan, code: Code, truth: pd.DataFrame) -> pd.DataFrame:
     target.parent.mkdir(parents=True, exist_ok=True)
     sample[[*features.INPUTS, "late"]].to_csv(target, index=False, lineterminator="\n")
     return rows
-
-
-def write_private(plan: Plan, code: Code, rows: pd.DataFrame) -> None:
-    """private/models, which drills register by the brief's contract, and the monitor's windows."""
-    training, inputs = code.module("training"), list(code.module("features").INPUTS)
-    good = training.fit(rows)
-    models = {"good": good, "worse": turned_round(good), "constant": constant(rows, inputs)}
-    models |= {name: shifted(good, by) for name, by in SHIFTS.items()}
-    for name, pipeline in models.items():
-        mlflow.sklearn.save_model(
-            pipeline,
-            str(plan.private / "models" / name),
-            signature=training.signature(),
-            pip_requirements=training.REQUIREMENTS,
-            pyfunc_predict_fn="predict_proba",
-            skops_trusted_types=["numpy.dtype"],
-        )
-    plain_models(plan.private / "models")
-    about = {"version": "1", "train_to": str(plan.day(TRAIN_DAYS[1])), "today": plan.today, "seed": plan.seed}
-    about |= {"inputs": inputs}
-
-    def risk(each: pd.DataFrame) -> Any:
-        return good.predict_proba(each[inputs])[:, 1]
-
-    write_windows(plan.private / "windows", rows, risk, about)
-    write_prepared(plan.story / "prepared", rows, risk, about)
-
-
-def constant(rows: pd.DataFrame, inputs: Sequence[str]) -> Pipeline:
-    """The share of late flights for every row."""
-    return make_pipeline(DummyClassifier(strategy="prior")).fit(rows[inputs], rows["late"])
-
-
-def shifted(pipeline: Pipeline, by: float) -> Pipeline:
-    """The same steps with another intercept, so that every answer moves."""
-    return _with(pipeline, {"intercept_": pipeline.steps[-1][1].intercept_ + by})
-
-
-def turned_round(pipeline: Pipeline) -> Pipeline:
-    """The same steps with every coefficient turned round: what made a flight likely to be late makes it unlikely.
-
-    Its log loss is worse by .17 to .57 on every business date of the story, on the holdout and on hidden days.
-    """
-    return _with(pipeline, {"coef_": -pipeline.steps[-1][1].coef_})
-
-
-def _with(pipeline: Pipeline, fitted: Mapping[str, Any]) -> Pipeline:
-    last = pipeline.steps[-1][1]
-    changed = type(last)(**last.get_params())
-    changed.__dict__.update({**last.__dict__, **fitted})
-    return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], changed)])
 
 
 if __name__ == "__main__":
