@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from harness import authoring
 from harness import scenario as scenarios
+from harness.layout import Layouts
 from harness.scenario import Scenario
 from harness.session import Session
 
@@ -17,6 +19,15 @@ from harness.session import Session
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A private pack with the tiny scenario in it: what `exam new tiny` makes."""
     return authoring.new("tiny", tmp_path_factory.mktemp("pack")).parent
+
+
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    """Where laid-out sites are kept for all tests of a run, whatever worker runs them; in EXAM_HOME where it is set."""
+    home = os.environ.get("EXAM_HOME")
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Layouts(Path(home) / "cache" if home else run / "layouts")
 
 
 @pytest.fixture

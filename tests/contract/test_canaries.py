@@ -15,6 +15,7 @@ from typing import IO
 import pytest
 from docker.errors import NotFound
 from kits import needs_engine
+from needles import seen
 
 from harness.runtime.compose import ComposeStack
 from harness.runtime.compose.engine import ROOT, client, tag
@@ -55,19 +56,6 @@ def blocks(file: IO[bytes]) -> Iterator[bytes]:
             unpack = zlib.decompressobj(wbits=31)
         first = False
         yield unpack.decompress(block) if unpack else block
-
-
-def seen(chunks: Iterable[bytes], needles: Iterable[str]) -> set[str]:
-    """Which of the needles a stream holds, across its chunks too."""
-    wanted = {needle: needle.encode() for needle in needles}
-    overlap = max(len(each) for each in wanted.values())
-    found: set[str] = set()
-    end = b""
-    for chunk in chunks:
-        text = end + chunk
-        found |= {needle for needle, each in wanted.items() if each in text}
-        end = text[-overlap:]
-    return found
 
 
 def in_image(image: str, needles: Iterable[str]) -> set[str]:

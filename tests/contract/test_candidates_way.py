@@ -13,9 +13,11 @@ from typing import cast
 
 import pytest
 from kits import needs_engine
+from needles import seen
 
 from harness import variant as variants
 from harness.grading import lay_out_submission
+from harness.layout import Layouts
 from harness.model import Outcome
 from harness.runtime.compose import ComposeStack
 from harness.session import Attempt, Session
@@ -25,6 +27,7 @@ from harness.workspace import digests
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 PROCTOR = "http://proctor:8088"
+SEED = 1
 
 
 class Box:
@@ -139,17 +142,22 @@ def _restarts(container: object) -> int:
     return int(container.attrs["RestartCount"])  # type: ignore[attr-defined]
 
 
-def test_the_whole_way_of_stale_predictions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["stale_predictions", "broken_pipeline"])
+def test_the_whole_way_of_a_scenario(name: str, layouts: Layouts, tmp_path: Path) -> None:
     session = Session(tmp_path / "home")
-    with sitting(session, "stale_predictions", 7) as (attempt, box):
+    session.layouts = layouts
+    with sitting(session, name, SEED) as (attempt, box):
         scenario = session.scenario_of(attempt)
-        healthy = session.layouts.healthy(scenario, variants.draw(scenario, 7))
+        healthy = layouts.healthy(scenario, variants.draw(scenario, SEED))
+        later = outcomes_to_come(healthy.private / "arrivals")
+        assert seen(box.stack.container("traffic").get_archive("/private")[0], later) == later, "the search finds them"
+        for mount in box.stack.container("box").attrs["Mounts"]:
+            assert seen(box.stack.container("box").get_archive(mount["Destination"])[0], later) == set()
         assert json.loads(box.curl("/status"))["minutes_left"] > 100
         before = {one["check"]: one["ok"] for one in json.loads(box.curl("/check", {}))}
         assert before["services are ready"] is True
         assert before["diagnosis.toml makes claims"] is False
-        assert "alert_rules" not in box.exam("brief", "--vocabulary")
-        given = session.layouts.broken(scenario, variants.draw(scenario, 7)).workspace
+        given = layouts.broken(scenario, variants.draw(scenario, SEED)).workspace
         repaired = _code_that_differs(given, healthy.workspace)
         assert repaired, "the variant breaks code"
         for path in repaired:
@@ -169,6 +177,13 @@ def test_the_whole_way_of_stale_predictions(tmp_path: Path) -> None:
     place.mkdir()
     lay_out_submission(submission.archive, scenario, healthy, place / "workspace", place / "registry")
     assert digests(place / "workspace" / "feeds") == digests(healthy.workspace / "feeds")
+
+
+def outcomes_to_come(arrivals: Path) -> set[str]:
+    """A line of each day that no candidate may have: who flew, and when it came."""
+    lines = {path.read_text(encoding="utf-8").splitlines()[1] for path in sorted(arrivals.glob("*.csv"))}
+    assert len(lines) > 3
+    return lines
 
 
 def _code_that_differs(given: Path, healthy: Path) -> list[str]:

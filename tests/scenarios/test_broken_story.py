@@ -366,14 +366,14 @@ def test_a_laid_out_workspace_holds_no_bytecode_and_no_path_of_the_layout(broken
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_layouts_of_a_seed_are_equal_with_and_without_faults(
-    broken_variant: Variant, broken_healthy: Site, broken_layouts: Layouts, tmp_path: Path
+    broken_variant: Variant, broken_healthy: Site, layouts: Layouts, tmp_path: Path
 ) -> None:
     again = site_in(tmp_path / "healthy")
     copy_tree(SCENARIO.folder / "workspace", again.workspace)
     story.lay_out(broken_variant.model_copy(update={"faults": ()}), again)
     assert digests(again.workspace) == digests(broken_healthy.workspace)
     assert registry_facts(again.registry) == registry_facts(broken_healthy.registry)
-    broken = broken_layouts.broken(SCENARIO, broken_variant)
+    broken = layouts.broken(SCENARIO, broken_variant)
     mine = site_in(tmp_path / "broken")
     copy_site(again, mine)
     shutil.rmtree(mine.workspace / "delays")
@@ -387,9 +387,9 @@ def test_two_layouts_of_a_seed_are_equal_with_and_without_faults(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_before_its_first_fault_a_broken_story_is_the_healthy_one(
-    broken_variant: Variant, broken_healthy: Site, broken_layouts: Layouts
+    broken_variant: Variant, broken_healthy: Site, layouts: Layouts
 ) -> None:
-    broken = broken_layouts.broken(SCENARIO, broken_variant)
+    broken = layouts.broken(SCENARIO, broken_variant)
     first = min(each.onset for each in broken_variant.faults if each.onset)
     for night in (day(broken_variant, n) for n in range(20, 0, -1)):
         if night < first:

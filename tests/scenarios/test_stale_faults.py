@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -37,10 +36,8 @@ def scenario() -> Scenario:
 
 
 @pytest.fixture(scope="session")
-def healthy(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    home = os.environ.get("EXAM_HOME")
-    cache = Path(home) / "cache" if home else tmp_path_factory.mktemp("cache")
-    return Layouts(cache).healthy(scenario, variants.draw(scenario, SEED))
+def healthy(scenario: Scenario, layouts: Layouts) -> Site:
+    return layouts.healthy(scenario, variants.draw(scenario, SEED))
 
 
 def broken_site(scenario: Scenario, healthy: Site, folder: Path, faults: list[DrawnFault]) -> Site:

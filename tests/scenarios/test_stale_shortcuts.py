@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sqlite3
 import tomllib
 from contextlib import closing
@@ -92,12 +91,6 @@ def test_every_check_of_a_fault_is_failed_by_some_shortcut() -> None:
 
 
 # --- on laid-out sites ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
-    home = os.environ.get("EXAM_HOME")
-    return Layouts(Path(home) / "cache" if home else tmp_path_factory.mktemp("cache"))
 
 
 def laid_out(row: Row, layouts: Layouts, folder: Path) -> Site:
