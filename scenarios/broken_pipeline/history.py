@@ -29,7 +29,7 @@ from database import empty_database
 from models import write_private
 from mondays import MONDAY, drill
 from plan import TRAIN_DAYS, Code, Plan
-from server import provider_server, registry_server
+from servers import provider_server, registry_server
 from stamp import milliseconds, stamp_registry
 
 LEFT = ("table", "quarantine", "state")

@@ -10,38 +10,29 @@ anywhere; the dates of the story are put into its database afterwards, for MLflo
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 import tomllib
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import drill_models
 import mlflow
 import numpy as np
 import pandas as pd
 from database import empty_database
 from delays import features, feeds, frame, gate, training
 from nights import walk
-from sklearn.dummy import DummyClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from stamp import plain_models, stamp_registry
+from servers import registry_server
+from sklearn.pipeline import Pipeline
+from stamp import stamp_registry
 from windows import write_windows
 
 MODEL = "flight-delay"
-BOOT_S = 90.0
-POLL_S = 0.2
 RATE_WINDOW_DAYS = 14
 PARTITION_DAYS = 45
 RATES_DAYS = 130
@@ -50,9 +41,6 @@ RATES_DAYS = 130
 SNAPSHOT_ROWS = 5000
 WINTER_DAYS = 38
 """The model `winter` knows the 15th of January to the 8th of February."""
-
-SHIFTS = {"alpha": -0.7, "beta": 0.0, "gamma": 0.7}
-"""Added to the log odds: 0.7 moves a risk of 2 % by 0.02."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +141,7 @@ def write_registry(plan: Plan, rows: pd.DataFrame) -> dict[str, Pipeline]:
     plan.registry.mkdir(parents=True, exist_ok=True)
     empty_database(plan.registry / "mlflow.db", plan.cache)
     pipelines: dict[str, Pipeline] = {}
-    with server(plan.registry) as address:
+    with registry_server(plan.registry) as address:
         mlflow.set_tracking_uri(address)
         records = [dict(record) for record in _register(plan, rows, pipelines)]
         champion, previous = _aliases(records)
@@ -234,31 +222,9 @@ def write_models(plan: Plan, rows: pd.DataFrame) -> None:
     """private/models: what drills register, by the brief's contract."""
     good = training.fit(between(rows, plan.day(67), plan.day(8)))
     early = between(rows, plan.first, plan.first + timedelta(days=WINTER_DAYS))
-    models = {"good": good, "winter": training.fit(early), "constant": constant(early)}
-    models |= {name: shifted(good, by) for name, by in SHIFTS.items()}
-    for name, pipeline in models.items():
-        mlflow.sklearn.save_model(
-            pipeline,
-            str(plan.private / "models" / name),
-            signature=training.signature(),
-            pip_requirements=training.REQUIREMENTS,
-            pyfunc_predict_fn="predict_proba",
-            skops_trusted_types=["numpy.dtype"],
-        )
-    plain_models(plan.private / "models")
-
-
-def constant(rows: pd.DataFrame) -> Pipeline:
-    """The share of late flights for every row."""
-    return make_pipeline(DummyClassifier(strategy="prior")).fit(rows[frame.COLUMNS], rows["late"])
-
-
-def shifted(pipeline: Pipeline, by: float) -> Pipeline:
-    """The same steps with another intercept, so that every answer moves."""
-    last = pipeline.steps[-1][1]
-    moved = type(last)(**last.get_params())
-    moved.__dict__.update({**last.__dict__, "intercept_": last.intercept_ + by})
-    return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], moved)])
+    models = {"good": good, "winter": training.fit(early), "constant": drill_models.constant(early, frame.COLUMNS)}
+    models |= drill_models.shifted(good)
+    drill_models.save(models, plan.private / "models", training.signature(), training.REQUIREMENTS)
 
 
 def write_scores(plan: Plan, pipelines: Mapping[str, Pipeline]) -> None:
@@ -292,52 +258,6 @@ def slopes_of(pipeline: Pipeline, row: pd.DataFrame) -> dict[str, dict[str, floa
     if abs(guess - at(**dict.fromkeys(frame.RATES, 0.3))) > 1e-6:
         raise RuntimeError("the model is not linear in the trailing rates")
     return found
-
-
-@contextmanager
-def server(registry: Path) -> Iterator[str]:
-    """A registry server on a free port for as long as the block lasts; yields its address.
-
-    Raises RuntimeError with the end of its log when it is not healthy within BOOT_S.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{registry}/mlflow.db"]
-    command += ["--artifacts-destination", f"{registry}/artifacts", "--serve-artifacts"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait(process, address, log)
-            yield address
-        finally:
-            _end(process)
-
-
-def _wait(process: subprocess.Popen[bytes], address: str, log: Any) -> None:
-    deadline = time.monotonic() + BOOT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(POLL_S)
-    log.seek(0)
-    raise RuntimeError(f"the registry server was not healthy within {BOOT_S:.0f} s: {log.read()[-2000:]}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for sign, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(seconds)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        return
 
 
 if __name__ == "__main__":

@@ -1,146 +1,48 @@
-"""The monitor's windows: 500 answers each, clean ones and ones with a known defect. Used by history.py only."""
+"""Which defects the monitor's windows have. Used by history.py only."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import defects
 import numpy as np
 import pandas as pd
+from defects import Defect, Maker, Risk, Window, at, some
 
-ROWS = 500
-CLEAN = 10
-UNKNOWN_SHARE = 0.2
-"""Share of a clean window's answers whose flight has not arrived yet."""
+MISSING = float("nan")
 
-Risk = Callable[[pd.DataFrame], Any]
-Change = Callable[[pd.DataFrame, np.random.Generator], pd.Series]
-
-
-def _at(airport: str, column: str, change: Callable[[pd.Series], pd.Series]) -> Change:
-    def changed(rows: pd.DataFrame, _: np.random.Generator) -> pd.Series:
-        return rows[column].where(rows["origin"] != airport, change(rows[column]))
-
-    return changed
-
-
-def _some(column: str, share: float, value: float | str) -> Change:
-    def changed(rows: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
-        return rows[column].mask(rng.random(len(rows)) < share, value)
-
-    return changed
-
-
-DRIFTS: tuple[tuple[str, str, Change], ...] = (
-    ("temp_f", "celsius at LGA", _at("LGA", "temp_f", lambda x: ((x - 32) / 1.8).round(1))),
-    ("humid_pct", "0 instead of missing, 40 %", _some("humid_pct", 0.4, 0.0)),
+DRIFTS: tuple[Defect, ...] = (
+    ("temp_f", "celsius at LGA", at("LGA", "temp_f", lambda x: ((x - 32) / 1.8).round(1))),
+    ("humid_pct", "0 instead of missing, 40 %", some("humid_pct", 0.4, 0.0)),
     ("hour", "five hours later", lambda rows, _: (rows["hour"] + 5) % 24),
-    ("wind_mph", "metres per second at JFK", _at("JFK", "wind_mph", lambda x: (x * 0.447).round(2))),
+    ("wind_mph", "metres per second at JFK", at("JFK", "wind_mph", lambda x: (x * 0.447).round(2))),
     ("distance_mi", "kilometres", lambda rows, _: (rows["distance_mi"] * 1.609).round(1)),
-    ("pressure_mb", "missing, 40 %", _some("pressure_mb", 0.4, float("nan"))),
-    ("visib_mi", "missing, all", _some("visib_mi", 1.1, float("nan"))),
-    ("temp_f", "missing, 40 %", _some("temp_f", 0.4, float("nan"))),
-    ("carrier", "an unknown code, 40 %", _some("carrier", 0.4, "??")),
+    ("pressure_mb", "missing, 40 %", some("pressure_mb", 0.4, MISSING)),
+    ("visib_mi", "missing, all", some("visib_mi", 1.1, MISSING)),
+    ("temp_f", "missing, 40 %", some("temp_f", 0.4, MISSING)),
+    ("carrier", "an unknown code, 40 %", some("carrier", 0.4, "??")),
     ("carrier_late_rate", "percent", lambda rows, _: rows["carrier_late_rate"] * 100),
 )
-"""Column, what was done to it, how. Each is far outside what clean windows show (NOTES.md has the figures)."""
-
-
-@dataclass(frozen=True)
-class Maker:
-    """Draws windows from rows of the snapshot's days; p_late is the champion's."""
-
-    rows: pd.DataFrame
-    risk: Risk
-    version: str
-    train_to: str
-    today: date
-    rng: np.random.Generator
-
-    def draw(self) -> pd.DataFrame:
-        """The inputs of a window."""
-        columns = [name for name in self.rows.columns if name not in ("late", "date")]
-        picked = self.rng.choice(len(self.rows), ROWS, replace=False)
-        return self.rows.iloc[np.sort(picked)][columns].reset_index(drop=True)
-
-    def window(self, inputs: pd.DataFrame, late: bool = True, **changes: Any) -> pd.DataFrame:
-        """A window by the brief; `late` draws labels from the risk, some unknown; `changes` replace columns."""
-        p = np.round(self.risk(inputs), 6)
-        labels = pd.array((self.rng.random(ROWS) < p).astype(int), dtype="Int64")
-        labels[self.rng.random(ROWS) < (UNKNOWN_SHARE if late else 1.1)] = pd.NA
-        frame = inputs.assign(
-            p_late=p,
-            model_version=self.version,
-            model_train_to=self.train_to,
-            feature_date=str(self.today - timedelta(days=1)),
-            business_date=str(self.today),
-            late=labels,
-        )
-        return frame.assign(**changes)
-
-    def day(self, before: int) -> str:
-        """The day that many days before the business date."""
-        return str(self.today - timedelta(days=before))
+"""Each is far outside what clean windows show (NOTES.md has the figures)."""
 
 
 def write_windows(folder: Path, rows: pd.DataFrame, risk: Risk, about: Mapping[str, Any]) -> None:
     """Write the windows and index.json; `about` has version, train_to, today and seed."""
-    rng = np.random.default_rng(about["seed"])
-    maker = Maker(rows, risk, about["version"], about["train_to"], about["today"], rng)
-    folder.mkdir(parents=True, exist_ok=True)
-    index = []
-    makers = (_clean, _drift, _features_stale, _model_stale, _quality)
-    for number, (kind, subject, what, frame) in enumerate(each for make in makers for each in make(maker)):
-        name = f"w{number:02d}"
-        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-        index.append({"id": name, "file": f"{name}.csv", "kind": kind, "subject": subject, "what": what})
-    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    inputs = [name for name in rows.columns if name not in ("late", "date")]
+    said = {"model_version": about["version"], "model_train_to": about["train_to"]}
+    said |= {"feature_date": str(about["today"] - timedelta(days=1)), "business_date": str(about["today"])}
+    maker = Maker(rows, inputs, risk, said, about["today"], np.random.default_rng(about["seed"]))
+    made = defects.clean(maker) + [defects.changed(maker, "drift", each) for each in DRIFTS]
+    made += _features_stale(maker)
+    defects.write_windows(folder, [*made, *defects.model_stale(maker), *defects.quality(maker)])
 
 
-Windows = list[tuple[str, str | None, str, pd.DataFrame]]
-
-
-def _clean(maker: Maker) -> Windows:
-    return [("clean", None, "clean", maker.window(maker.draw())) for _ in range(CLEAN)]
-
-
-def _drift(maker: Maker) -> Windows:
-    made: Windows = []
-    for column, what, change in DRIFTS:
-        inputs = maker.draw()
-        changed = inputs.assign(**{column: change(inputs, maker.rng)})
-        made.append(("drift", column, what, maker.window(changed, late=False)))
-    return made
-
-
-def _features_stale(maker: Maker) -> Windows:
-    made: Windows = [
+def _features_stale(maker: Maker) -> list[Window]:
+    made: list[Window] = [
         ("features_stale", None, f"D-{n}", maker.window(maker.draw(), feature_date=maker.day(n))) for n in (5, 30)
     ]
-    none = maker.draw().assign(carrier_late_rate=float("nan"), origin_late_rate=float("nan"))
+    none = maker.draw().assign(carrier_late_rate=MISSING, origin_late_rate=MISSING)
     return [*made, ("features_stale", None, "none", maker.window(none, feature_date=None))]
-
-
-def _model_stale(maker: Maker) -> Windows:
-    return [
-        ("model_stale", None, f"D-{n}", maker.window(maker.draw(), model_train_to=maker.day(n), model_version="2"))
-        for n in (50, 75, 110)
-    ]
-
-
-def _quality(maker: Maker) -> Windows:
-    """Answers that are wrong: a quarter of the risk, the risk of another row, the risk of the opposite."""
-    wrong: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-        ("a quarter of the risk", lambda p: p / 4),
-        ("one risk for all, far too high", lambda p: p * 0 + 0.8),
-        ("the opposite", lambda p: 1 - p),
-    )
-    made: Windows = []
-    for what, change in wrong:
-        frame = maker.window(maker.draw())
-        made.append(("quality", None, what, frame.assign(p_late=change(frame["p_late"]).round(6))))
-    return made

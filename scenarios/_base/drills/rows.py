@@ -6,13 +6,15 @@ cache, and an answer that was looked up by flight is wrong.
 
 from __future__ import annotations
 
+import csv
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from harness.model import Finding, Stack
@@ -47,6 +49,22 @@ class Flight:
     def day(self) -> date:
         """The day of departure as written."""
         return date.fromisoformat(self.sched_dep[:10])
+
+
+def read_flights(private: Path, first: date, days: int, late_after_min: int) -> list[Flight]:
+    """The hidden flights of `days` days from `first` on. Raises FileNotFoundError for a day that is not there."""
+    flights: list[Flight] = []
+    for n in range(days):
+        path = private / "arrivals" / f"{first + timedelta(days=n)}.csv"
+        with path.open(encoding="utf-8", newline="") as file:
+            flights += [_flight(line, late_after_min) for line in csv.DictReader(file)]
+    return flights
+
+
+def _flight(line: Mapping[str, str], late_after_min: int) -> Flight:
+    delay = line["arr_delay_min"]
+    late = None if delay == "" else int(float(delay) > late_after_min)
+    return Flight(line["carrier"], line["origin"], line["dest"], line["sched_dep"], late)
 
 
 class Questions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 from scenario_base.drills import pair
-from scenario_base.drills.rows import Flight
+from scenario_base.drills.rows import Flight, read_flights
 
 from harness.errors import BadAnswer
 from harness.model import Bench, JobResult, Stack
@@ -67,7 +66,7 @@ class Pair(pair.Pair):
 
     def hidden_flights(self) -> list[Flight]:
         """See `pair.Pair`."""
-        return read_flights(self.bench.site.private, self.today, HIDDEN_DAYS)
+        return read_flights(self.bench.site.private, self.today, HIDDEN_DAYS, LATE_AFTER_MIN)
 
     def tags(self, role: str) -> dict[str, str]:
         """See `pair.Pair`."""
@@ -146,22 +145,6 @@ def said_version(output: str) -> str | None:
         return None
     number = str(said.get("version")) if isinstance(said, dict) else ""
     return number if number.isascii() and number.isdigit() and len(number) < 10 else None
-
-
-def read_flights(private: Path, first: date, days: int) -> list[Flight]:
-    """The hidden flights of `days` days from `first` on. Raises FileNotFoundError for a day that is not there."""
-    flights: list[Flight] = []
-    for n in range(days):
-        path = private / "arrivals" / f"{first + timedelta(days=n)}.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            flights += [_flight(line) for line in csv.DictReader(file)]
-    return flights
-
-
-def _flight(line: Mapping[str, str]) -> Flight:
-    delay = line["arr_delay_min"]
-    late = None if delay == "" else int(float(delay) > LATE_AFTER_MIN)
-    return Flight(line["carrier"], line["origin"], line["dest"], line["sched_dep"], late)
 
 
 def coming(private: Path, night: date) -> Files:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from datetime import date, timedelta
-from pathlib import Path
 
 from scenario_base.drills import pair
-from scenario_base.drills.rows import Flight
+from scenario_base.drills.rows import Flight, read_flights
 
+LATE_AFTER_MIN = 15
 HIDDEN_DAYS = 8
 """Hidden days that questions are about: the business date and the seven after it."""
 
@@ -25,7 +25,7 @@ class Pair(pair.Pair):
 
     def hidden_flights(self) -> list[Flight]:
         """See `pair.Pair`."""
-        return read_flights(self.bench.site.private, self.today, HIDDEN_DAYS + 2)
+        return read_flights(self.bench.site.private, self.today, HIDDEN_DAYS + 2, LATE_AFTER_MIN)
 
     def tags(self, role: str) -> dict[str, str]:
         """See `pair.Pair`."""
@@ -57,19 +57,3 @@ class Pair(pair.Pair):
         """The hours of an airport's day for which the provider has weather."""
         with (self.bench.site.private / "weather" / f"{day}.csv").open(encoding="utf-8", newline="") as file:
             return {int(float(line["hour"])) for line in csv.DictReader(file) if line["origin"] == origin}
-
-
-def read_flights(private: Path, first: date, days: int) -> list[Flight]:
-    """The hidden flights of `days` days from `first` on. Raises FileNotFoundError for a day that is not there."""
-    flights: list[Flight] = []
-    for n in range(days):
-        path = private / "arrivals" / f"{first + timedelta(days=n)}.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            flights += [_flight(line) for line in csv.DictReader(file)]
-    return flights
-
-
-def _flight(line: Mapping[str, str]) -> Flight:
-    delay = line["arr_delay_min"]
-    late = None if delay == "" else int(float(delay) > 15)
-    return Flight(line["carrier"], line["origin"], line["dest"], line["sched_dep"], late)

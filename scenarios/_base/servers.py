@@ -1,4 +1,4 @@
-"""Starts what the story's nights talk to, a registry server and the provider. Used by history.py only."""
+"""Starts what a story needs while it is built: a registry server, the provider. Used by history.py only."""
 
 from __future__ import annotations
 
