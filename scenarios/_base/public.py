@@ -6,17 +6,22 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StackError
+from harness.errors import BadAnswer, StackError
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.http import ask_raw, get
 from harness.probes.registry import MODEL, Registry
+from harness.probes.wait import until
 
 ALERT_KEYS = ("id", "kind", "subject", "window_id")
 MAX_FILE = 4 * 1024 * 1024
+
+READY_S = 10.0
+"""Workers share a socket: after a restart one answers while another still loads."""
 
 Looks = Sequence[tuple[str, Callable[[], Finding]]]
 """What is looked at, and how."""
@@ -39,10 +44,16 @@ def _looked(look: Callable[[], Finding]) -> Finding:
 def services(stack: Stack) -> Finding:
     """Registry, provider and serving say that they are ready."""
     for service, path in (("registry", "/health"), ("provider", "/healthz"), ("serving", "/readyz")):
-        status, _ = get(stack, service, path, timeout=5.0)
-        if status != 200:
-            return Finding(False, f"{service} answered {status} to {path}.", f"{status}")
+        try:
+            until(stack, f"200 from {service} for {path}", partial(_status, stack, service, path), READY_S)
+        except BadAnswer as exc:
+            return Finding(False, str(exc))
     return Finding(True, "Registry, provider and serving are ready.", "3 of 3")
+
+
+def _status(stack: Stack, service: str, path: str) -> str | None:
+    status, _ = get(stack, service, path, timeout=5.0)
+    return None if status == 200 else f"it answered {status}"
 
 
 def business_date(stack: Stack) -> date:
@@ -56,7 +67,7 @@ def inputs(said: Answer, names: Sequence[str]) -> Finding:
     missing = [name for name in names if name not in said.features]
     if missing:
         return Finding(False, f"The answer echoes no {', '.join(missing)}.", f"{len(missing)} missing")
-    return Finding(True, f"p_late {said.p_late:.3f}, with all {len(names)} features.", f"{said.p_late:.3f}")
+    return Finding(True, f"p_late {said.p_late:.3f}, with the {len(names)} inputs.", f"{said.p_late:.3f}")
 
 
 def bad_row(stack: Stack, row: Mapping[str, Any]) -> Finding:

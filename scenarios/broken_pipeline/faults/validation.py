@@ -75,7 +75,7 @@ def draw_stops(_: random.Random, values: Values) -> DrawnFault:
     return DrawnFault(
         slot="validation",
         form="one_stops_all",
-        pairs=(("ingestion", "source_coupling"), ("ingestion", "truncated_rows")),
+        pairs=(("ingestion", "source_coupling"), ("ingestion", "wrong_scope"), ("ingestion", "truncated_rows")),
         onset=since_the_bad_days(values),
         pointers=(INGEST, TABLE, REPORTS, "quarantine/*"),
         symptom=f"While {bad['source']} is refused for a day no other source lands; {bad['unmended']} never did.",
