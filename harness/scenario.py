@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from harness.errors import ScenarioError, UsageError
-from harness.model import CheckSpec, DiagnosisRules, FactSpec, Form, JobSpec, Record, ServiceSpec
+from harness.model import CheckSpec, DiagnosisRules, FactSpec, Form, JobSpec, Record, ServiceSpec, Site, Variant
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 """Where the public scenarios lie."""
@@ -118,6 +118,15 @@ class Scenario:
         """Every fault form of the scenario."""
         forms: tuple[Form, ...] = self.module("faults").FORMS
         return forms
+
+    @property
+    def repairable(self) -> bool:
+        """Whether the scenario says how a broken site is repaired by hand (repair.py)."""
+        return (self.folder / "repair.py").is_file()
+
+    def repair(self, site: Site, healthy: Site, variant: Variant) -> None:
+        """Repair a broken site as an honest candidate would, whatever was drawn. Raises ScenarioError."""
+        self.module("repair").repair(site, healthy, variant)
 
     def story(self) -> Any:
         """The module that draws the story's values and lays out its world."""

@@ -17,8 +17,11 @@ from harness.scenario import Scenario
 
 SEEDS_TRIED = 400
 
-HEALTHY_SEEDS = 4
-"""The healthy tree is the same whatever is drawn: it is shown in so many worlds. Untouched, every form is shown."""
+HEALTHY_SEEDS = 2
+"""The healthy tree is the same whatever is drawn: it is shown in so many worlds."""
+
+KINDS = ("healthy", "untouched", "repaired", "solution", "shortcut")
+"""Kinds of rows that boot stacks."""
 
 
 class Expect(Record):
@@ -59,7 +62,8 @@ def plan(scenario: Scenario) -> Plan:
     drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in seeds}
     rows: list[Row] = []
     for number, seed in enumerate(seeds):
-        kinds = ("symptoms", "healthy", "untouched") if number < HEALTHY_SEEDS else ("symptoms", "untouched")
+        kinds = ["symptoms", "healthy", "untouched"] if number < HEALTHY_SEEDS else ["symptoms", "untouched"]
+        kinds += ["repaired"] if scenario.repairable else []
         rows += [Row(name=name, kind=name, seed=seed) for name in kinds]
     for number, folder in enumerate(_folders(scenario, "solutions")):
         rows.append(Row(name=folder.name, kind="solution", seed=seeds[number % len(seeds)], folder=folder))
@@ -94,9 +98,13 @@ def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]
 
 
 def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
-    """Symptoms and untouched of one seed, healthy of one, and as many shortcuts, all turning with the commit."""
+    """Symptoms, untouched and repaired of one seed, and as many shortcuts, all turning with the commit.
+
+    Where nothing is repaired, the healthy tree of one seed.
+    """
     turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
-    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "healthy", "untouched")}
+    whole = "repaired" if any(row.kind == "repaired" for row in rows) else "healthy"
+    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", whole, "untouched")}
     chosen = [each[turn % len(each)] for each in of_kind.values() if each]
     wrong = [row for row in rows if row.kind == "shortcut"]
     start = turn % len(wrong) if wrong else 0
@@ -106,7 +114,7 @@ def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
 def rotating_one(rows: Sequence[Row], commit: str) -> list[Row]:
     """One row that boots stacks, turning with the commit: by kinds, so that shortcuts do not crowd out the rest."""
     turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
-    kinds = [kind for kind in ("healthy", "untouched", "solution", "shortcut") if any(row.kind == kind for row in rows)]
+    kinds = [kind for kind in KINDS if any(row.kind == kind for row in rows)]
     of_kind = [row for row in rows if row.kind == kinds[turn % len(kinds)]]
     return [of_kind[turn // len(kinds) % len(of_kind)]]
 

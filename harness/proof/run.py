@@ -77,6 +77,10 @@ def lay_out_row(row: Row, scenario: Scenario, variant: Variant, layouts: Layouts
     if row.kind == "untouched":
         copy_site(layouts.broken(scenario, variant), site)
         return
+    if row.kind == "repaired":
+        copy_site(layouts.broken(scenario, variant), site)
+        scenario.repair(site, layouts.healthy(scenario, variant), variant)
+        return
     if row.kind == "shortcut":
         fault = next(fault for fault in variant.faults if fault.id == row.fault)
         copy_site(layouts.broken(scenario, variants.with_faults(variant, [fault])), site)

@@ -150,23 +150,28 @@ def _tagged(version: Version, before: Iterable[Version], night: date, saved: tup
 
 @dataclass(frozen=True)
 class Kept:
-    """The versions that must be kept: number -> run id."""
+    """The versions that must be kept: number -> when it was made, in milliseconds since 1970."""
 
-    runs: Mapping[str, str]
+    created: Mapping[str, int]
 
 
 def lost(registry: Registry, kept: Kept) -> list[str]:
-    """A line for each version or run that is not there any more, or whose model cannot be fetched."""
+    """A line for each version that is not there any more or is another one, and for each whose run is gone."""
     wrong = []
-    for number, run_id in kept.runs.items():
-        version, run = registry.version(number), registry.run(run_id)
+    for number, created in kept.created.items():
+        version = registry.version(number)
         if version is None:
             wrong.append(f"version {number} is gone")
-        elif version.run_id != run_id:
-            wrong.append(f"version {number} is of another run now")
-        elif run is None or run.lifecycle != "active":
+        elif version.created != created:
+            wrong.append(f"version {number} is another one now")
+        elif version.run_id and not _active(registry, version.run_id):  # a fault may have made versions without runs
             wrong.append(f"the run of version {number} is gone")
     return wrong
+
+
+def _active(registry: Registry, run_id: str) -> bool:
+    run = registry.run(run_id)
+    return run is not None and run.lifecycle == "active"
 
 
 def fetchable(stack: Stack, version: str) -> str | None:
@@ -207,7 +212,9 @@ def previous_kept(pair: Pair, kept: Kept, replaced: Mapping[str, str]) -> Callab
             return Finding(False, f"After a night {wrong[0]}.", f"{len(wrong)} lost")
         pair.switch(stack, number)
         _go_back(pair, stack, number)
-        sentence = f"All {len(kept.runs)} versions from before the night are kept; version {number} was gone back to."
+        sentence = (
+            f"All {len(kept.created)} versions from before the night are kept; version {number} was gone back to."
+        )
         return Finding(True, sentence, "0 lost")
 
     return probe

@@ -68,8 +68,8 @@ class Pair:
         self.shared = Questions(self.flights, self.seed, 0)
         self._own = {stack.name: Questions(self.flights, self.seed, n) for n, stack in enumerate(self.stacks, 1)}
         self.registry = {stack.name: Registry(stack, timeout=20.0) for stack in self.stacks}
-        self.history = {each.version: each.run_id for each in self.registry[self.reference.name].versions()}
-        """Run by version of the registry as it was given to the candidate."""
+        self.history = self.given_history()
+        """When a version was made, by its number: those of the registry as it was given to the candidate."""
         self.versions: dict[str, dict[str, Version]] = {stack.name: {} for stack in self.stacks}
         self.follows = True
         """Whether the candidate follows the alias without a restart, as far as is known."""
@@ -81,6 +81,13 @@ class Pair:
         """The number of the candidate's last weather call before each restart of its serving."""
 
     # --- a scenario's own -------------------------------------------------------------------------------------------
+
+    def given_history(self) -> dict[str, int]:
+        """The reference's versions with the instants at which the story made them, in milliseconds since 1970.
+
+        Those are the same wherever a variant is laid out; run ids are not.
+        """
+        return {each.version: each.created for each in self.registry[self.reference.name].versions()}
 
     def hidden_flights(self) -> Sequence[Flight]:
         """The flights that questions are about: those of the business date and the days after it."""
@@ -243,7 +250,7 @@ class Pair:
             return
         theirs = self.registry[self.candidate.name].version(self.pinned)
         ours = self.registry[self.reference.name].version(self.pinned)
-        if theirs is None or ours is None or theirs.run_id != ours.run_id:
+        if theirs is None or ours is None or not self.history.get(self.pinned) == theirs.created == ours.created:
             raise BadAnswer(
                 self.candidate.name,
                 f"Serving answers with version {self.pinned} whatever the alias champion says, also after a restart.",

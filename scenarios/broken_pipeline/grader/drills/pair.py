@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,16 @@ class Pair(pair.Pair):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.delivered = Deliveries()
+        self.submitted = {each.version: each.created for each in self.registry[self.candidate.name].versions()}
+        """When a version was made, by its number: those of the registry that was submitted."""
         self.common = True
         """Whether both stacks can be made to serve the same model, as far as is known."""
+
+    def given_history(self) -> dict[str, int]:
+        """See `pair.Pair`. From the first fault's night on a given registry has other versions than the reference."""
+        onsets = [fault.onset for fault in self.bench.variant.faults if fault.onset is not None]
+        until = datetime.combine(min(onsets, default=self.today), time(), UTC).timestamp() * 1000
+        return {version: created for version, created in super().given_history().items() if created < until}
 
     def hidden_flights(self) -> list[Flight]:
         """See `pair.Pair`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pandas as pd
@@ -287,8 +287,8 @@ def _rows_of(table: pd.DataFrame, source: str, day: date) -> int:
 def _kept(run: Run, stack: Stack) -> Judged:
     """All versions that were there are there, and every night that promoted left the champion before as previous."""
     pair = run.pair
-    kept = lineage.Kept(pair.history if stack is pair.candidate else {})
-    wrong = lineage.lost(pair.registry[stack.name], kept)
+    kept = lineage.Kept(pair.history | pair.submitted if stack is pair.candidate else {})
+    wrong = lineage.lost(pair.registry[stack.name], kept) + gaps(kept.created)
     promoted = 0
     for tick in run.ticks.values():
         night = tick.nights.of(stack)
@@ -305,4 +305,12 @@ def _kept(run: Run, stack: Stack) -> Judged:
     wrong += [problem] if problem else []
     if wrong:
         return Judged(False, f"After four nights {wrong[0]}.", f"{len(wrong)}")
-    return Judged(True, f"All {len(kept.runs)} versions are kept, and {promoted} promotions left previous right.", "0")
+    return Judged(
+        True, f"All {len(kept.created)} versions are kept, and {promoted} promotions left previous right.", "0"
+    )
+
+
+def gaps(created: Mapping[str, int]) -> list[str]:
+    """A line for each number below the newest that no version has: MLflow gives none twice while a later one stands."""
+    numbers = {int(number) for number in created}
+    return [f"version {number} is gone" for number in range(1, max(numbers, default=0)) if number not in numbers]
