@@ -119,11 +119,6 @@ class Scenario:
         forms: tuple[Form, ...] = self.module("faults").FORMS
         return forms
 
-    @property
-    def repairable(self) -> bool:
-        """Whether the scenario says how a broken site is repaired by hand (repair.py)."""
-        return (self.folder / "repair.py").is_file()
-
     def repair(self, site: Site, healthy: Site, variant: Variant) -> None:
         """Repair a broken site as an honest candidate would, whatever was drawn. Raises ScenarioError."""
         self.module("repair").repair(site, healthy, variant)
@@ -190,6 +185,7 @@ def lint(scenario: Scenario) -> list[str]:
         "grader/checks.py",
         "grader/public.py",
         "story.py",
+        "repair.py",
         "solutions",
         "shortcuts",
     ):

@@ -4,7 +4,8 @@ Rows of the proof:
 
 - `healthy`: the healthy tree, with a true diagnosis: 100 points, every check passed;
 - `untouched`: the broken variant as it was given: at most 5 points;
-- each solution: an honest repair that looks different: 100 points;
+- `repaired`: the same, repaired by hand (the scenario's repair.py): 100 points;
+- each solution: an honest rewrite: 100 points;
 - each shortcut: everything healthy but for one fault and a wrong repair of it: fails the checks that its expect.toml
   names and passes what else the row runs;
 - `symptoms`: each drawn fault's symptom exceeds the clean 99th percentile (no stack is started).

@@ -62,8 +62,7 @@ def plan(scenario: Scenario) -> Plan:
     drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in seeds}
     rows: list[Row] = []
     for number, seed in enumerate(seeds):
-        kinds = ["symptoms", "healthy", "untouched"] if number < HEALTHY_SEEDS else ["symptoms", "untouched"]
-        kinds += ["repaired"] if scenario.repairable else []
+        kinds = ("symptoms", "untouched", "repaired", *(("healthy",) if number < HEALTHY_SEEDS else ()))
         rows += [Row(name=name, kind=name, seed=seed) for name in kinds]
     for number, folder in enumerate(_folders(scenario, "solutions")):
         rows.append(Row(name=folder.name, kind="solution", seed=seeds[number % len(seeds)], folder=folder))
@@ -98,13 +97,9 @@ def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]
 
 
 def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
-    """Symptoms, untouched and repaired of one seed, and as many shortcuts, all turning with the commit.
-
-    Where nothing is repaired, the healthy tree of one seed.
-    """
+    """Symptoms, untouched and repaired of one seed, and as many shortcuts, all turning with the commit."""
     turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
-    whole = "repaired" if any(row.kind == "repaired" for row in rows) else "healthy"
-    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", whole, "untouched")}
+    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "repaired", "untouched")}
     chosen = [each[turn % len(each)] for each in of_kind.values() if each]
     wrong = [row for row in rows if row.kind == "shortcut"]
     start = turn % len(wrong) if wrong else 0

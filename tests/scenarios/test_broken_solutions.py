@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -31,7 +32,7 @@ from harness.waiting import until
 
 SCENARIO = scenarios.find("broken_pipeline")
 SOLUTIONS = sorted(path.parent for path in (SCENARIO.folder / "solutions").glob("*/apply.py"))
-LAND = {"one_table": "late.table import rebuild", "by_source": "risk.landing.sources import land"}
+LAND = {"one_table": ("late.table", "rebuild"), "by_source": ("risk.landing.sources", "land")}
 SEED = 3
 DAYS = 14
 """Enough for the refused days, the wrong distances and the short file of a story."""
@@ -42,7 +43,8 @@ ROUNDED = 0.02
 
 by_solution = pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda folder: folder.name)
 
-deliveries, world, server = (SCENARIO.module(name) for name in ("deliveries", "world", "server"))
+deliveries, world = (SCENARIO.module(name) for name in ("deliveries", "world"))
+servers: Any = importlib.import_module("scenario_base.servers")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -76,11 +78,17 @@ def workspace(solution: Path, folder: Path) -> Path:
 
 
 def land(solution: Path, here: Path, day: date) -> None:
-    """The landing of a night, by the solution's own code."""
-    module, name = LAND[solution.name].split(" import ")
-    code = f"from datetime import date; from {module} import {name}; {name}(date.fromisoformat({str(day)!r}))"
-    command = [sys.executable, "-c", code]
-    subprocess.run(command, cwd=here, env=environment(PYTHONPATH=str(here)), check=True, timeout=120)
+    """The landing of a night, by the solution's own code; it is imported anew, as a job of its own would."""
+    module, name = LAND[solution.name]
+    package = module.partition(".")[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        patch.syspath_prepend(here)
+        try:
+            getattr(importlib.import_module(module), name)(day)
+        finally:
+            for loaded in [each for each in sys.modules if each.partition(".")[0] == package]:
+                del sys.modules[loaded]
 
 
 def table(here: Path) -> pd.DataFrame:
@@ -410,7 +418,7 @@ class Life:
             until(lambda: _ready(url), 120)
             yield url
         finally:
-            server._end(process)
+            servers._end(process)
 
 
 def _ready(url: str) -> bool:
@@ -430,8 +438,8 @@ def life(solution: Path, truth: Any, drawn: dict[str, Any], today: date, folder:
     clock.write_text(str(today), encoding="utf-8")
     provider = SCENARIO.folder.parent / "_base" / "provider.py"
     with (
-        server.registry_server(site.registry) as registry,
-        server.provider_server(provider, site.private, clock) as weather,
+        servers.registry_server(site.registry) as registry,
+        servers.provider_server(provider, site.private, clock) as weather,
     ):
         yield Life(here, clock, site.private, MLFLOW_TRACKING_URI=registry, PROVIDER_URL=weather)
 

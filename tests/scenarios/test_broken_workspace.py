@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import importlib
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -463,10 +462,28 @@ def test_the_digest_moves_with_any_label_and_with_nothing_else(
         assert digest(table.assign(arr_delay_min=table["arr_delay_min"].where(table.index != at, 99.0))) != usual
 
 
-def test_two_fits_on_the_same_rows_answer_alike(delays: Any, settings: Any, table: pd.DataFrame, story: Any) -> None:
-    train, holdout = delays.training.split(settings, table, story.today)
-    one, two = (delays.training.fit(train).predict_proba(holdout[delays.features.INPUTS])[:, 1] for _ in range(2))
-    assert np.abs(one - two).max() <= 1e-9
+@dataclass(frozen=True)
+class Fitted:
+    """A model's holdout, and its risks there."""
+
+    holdout: pd.DataFrame
+    risks: np.ndarray
+
+
+def fit(delays: Any, table: pd.DataFrame, story: Any) -> Fitted:
+    """A model that was fitted anew."""
+    train, holdout = delays.training.split(delays.config.load(WORKSPACE), table, story.today)
+    return Fitted(holdout, delays.training.fit(train).predict_proba(holdout[delays.features.INPUTS])[:, 1])
+
+
+@pytest.fixture(scope="module")
+def fitted(delays: Any, table: pd.DataFrame, story: Any) -> Fitted:
+    """A model of the story; read only."""
+    return fit(delays, table, story)
+
+
+def test_two_fits_on_the_same_rows_answer_alike(delays: Any, table: pd.DataFrame, story: Any, fitted: Fitted) -> None:
+    assert np.abs(fit(delays, table, story).risks - fitted.risks).max() <= 1e-9
 
 
 @pytest.mark.parametrize(
@@ -484,10 +501,9 @@ def test_two_fits_on_the_same_rows_answer_alike(delays: Any, settings: Any, tabl
     ],
 )
 def test_the_gate_promotes_what_is_better_by_more_than_luck(
-    challenger: str, champion: str | None, promoted: bool, delays: Any, settings: Any, table: pd.DataFrame, story: Any
+    challenger: str, champion: str | None, promoted: bool, delays: Any, settings: Any, fitted: Fitted
 ) -> None:
-    train, holdout = delays.training.split(settings, table, story.today)
-    good = delays.training.fit(train).predict_proba(holdout[delays.features.INPUTS])[:, 1]
+    holdout, good = fitted.holdout, fitted.risks
     risks = {
         "good": good,
         "worse": 1 - good,
@@ -548,32 +564,38 @@ def test_an_empty_log_has_nothing_to_correct(delays: Any, settings: Any) -> None
     assert delays.answers.affected(settings, known, DAY).empty
 
 
-def _append_many(root: str, worker: int) -> None:
-    sys.path.insert(0, str(WORKSPACE))
-    answers, config = importlib.import_module("delays.answers"), importlib.import_module("delays.config")
-    settings = config.load(Path(root))
+APPENDING = """
+import multiprocessing, sys
+from datetime import date
+from pathlib import Path
+from delays import answers, config
+
+settings, day = config.load(Path(sys.argv[1])), date.fromisoformat(sys.argv[2])
+said = {"features": {"distance_mi": 1.0}, "p_late": 0.1, "model": {"version": "1"}}
+
+def append(worker):
+    flight = {"carrier": "NA", "origin": "JFK", "dest": "AAA", "sched_dep": "x"}
     for n in range(50):
-        row = {
-            "row_id": f"{worker}-{n}",
-            "carrier": "NA",
-            "flight": n,
-            "origin": "JFK",
-            "dest": "AAA",
-            "sched_dep": "x",
-        }
-        said = {"features": {"distance_mi": 1.0}, "p_late": 0.1, "model": {"version": "1"}}
-        answers.append(settings, [row] * 3, [said] * 3, DAY)
-        config.alert(settings, "drift", f"{worker}", "text", DAY)
+        row = {"row_id": f"{worker}-{n}", "flight": n, **flight}
+        answers.append(settings, [row] * 3, [said] * 3, day)
+        config.alert(settings, "drift", f"{worker}", "text", day)
+
+context = multiprocessing.get_context("fork")
+workers = [context.Process(target=append, args=(n,)) for n in range(3)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+sys.exit(sum(worker.exitcode != 0 for worker in workers))
+"""
+"""Workers that begin together: their parent has imported what they need."""
 
 
 def test_workers_that_write_at_once_lose_and_break_no_line(settings: Any) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_append_many, args=(str(settings.root), n)) for n in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    command = [sys.executable, "-c", APPENDING, str(settings.root), str(DAY)]
+    environment = {**os.environ, "PYTHONPATH": str(WORKSPACE)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
     log = pd.read_csv(settings.state / "predictions" / f"{DAY}.csv")
     assert len(log) == 450
     assert log["row_id"].nunique() == 150

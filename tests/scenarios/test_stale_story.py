@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,16 @@ traces: Any = SCENARIO.module("traces")
 nights: Any = SCENARIO.module("nights")
 
 
+@cache
 def variant(seed: int) -> Variant:
     values = story.values(random.Random(f"{seed}/values"))
     return Variant(scenario="stale_predictions", seed=seed, values=values, faults=())
+
+
+@cache
+def world(seed: int) -> Any:
+    """What flew in a seed's year: read only."""
+    return flights.read(variant(seed).values)
 
 
 def site(folder: Path) -> Site:
@@ -75,17 +83,17 @@ def test_feeds_reach_from_120_days_ago_to_yesterday_and_hidden_days_follow(tmp_p
 
 
 def test_flights_keep_their_key_unique_and_every_route_is_known() -> None:
-    world = flights.read(variant(3).values)
-    assert not world.arrivals.duplicated(["date", "carrier", "flight", "origin"]).any()
-    assert world.arrivals["flight"].between(1, 9999).all()
-    assert not world.arrivals.drop(columns="arr_delay_min").isna().any(axis=None)
-    routes = set(world.routes[["origin", "dest"]].itertuples(index=False, name=None))
-    assert set(world.arrivals[["origin", "dest"]].itertuples(index=False, name=None)) <= routes
+    read = world(3)
+    assert not read.arrivals.duplicated(["date", "carrier", "flight", "origin"]).any()
+    assert read.arrivals["flight"].between(1, 9999).all()
+    assert not read.arrivals.drop(columns="arr_delay_min").isna().any(axis=None)
+    routes = set(read.routes[["origin", "dest"]].itertuples(index=False, name=None))
+    assert set(read.arrivals[["origin", "dest"]].itertuples(index=False, name=None)) <= routes
 
 
 def test_the_answers_are_150_a_day_and_half_of_the_flights_come_again() -> None:
     drawn = variant(3)
-    answers = story.sample_answers(flights.read(drawn.values), drawn.values, drawn.business_date)
+    answers = story.sample_answers(world(3), drawn.values, drawn.business_date)
     a_day = answers.groupby("date").size()
     assert len(a_day) == 28
     assert a_day.between(*story.ANSWERS_A_DAY).all()
@@ -107,7 +115,7 @@ def told(tmp_path: Path) -> tuple[Variant, Site]:
     drawn, made = variant(3), site(tmp_path)
     today = drawn.business_date
     made.private.mkdir()
-    answers = story.sample_answers(flights.read(drawn.values), drawn.values, today)
+    answers = story.sample_answers(world(3), drawn.values, today)
     answers.to_parquet(made.private / "answers.parquet", index=False)
     outage = tuple(date.fromisoformat(day) for day in drawn.values["outage"])
     plan = nights.plan(today, flights.first_day(drawn.values), outage, date.fromisoformat(drawn.values["gap"]))

@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import SubmissionError
 from harness.proctor.snapshot import MAX_DEPTH, MAX_ENTRIES, snapshot, snapshot_registry
-from harness.workspace import MAX_BYTES, MAX_FILE_BYTES, Budget
+from harness.workspace import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, Budget
 
 SECRET = b"the seed is 7"
 
@@ -99,9 +99,11 @@ def test_what_is_out_of_bounds_is_refused_or_left_out_with_a_sentence(tmp_path: 
     assert (tmp_path / "copy" / "honest").read_text() == "x"
 
 
-def test_more_names_than_are_looked_at_end_the_look(tmp_path: Path) -> None:
+def test_more_names_than_are_looked_at_end_the_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_ENTRIES > MAX_FILES  # no honest submission comes near
+    monkeypatch.setattr("harness.proctor.snapshot.MAX_ENTRIES", 100)
     (tmp_path / "source" / "many").mkdir(parents=True)
-    for number in range(MAX_ENTRIES + 1):
+    for number in range(101):
         (tmp_path / "source" / "many" / str(number)).symlink_to("x")
     assert "more than" in snapshot(tmp_path / "source", tmp_path / "copy", strict=False)[0]
 
