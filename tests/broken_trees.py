@@ -113,20 +113,21 @@ class Landing:
     day: date
 
 
-def import_all(workspaces: Iterable[Path]) -> str:
-    """Import the package of each workspace; what stopped it, "" where nothing did."""
-    return _in_turn(IMPORTING, [(str(workspace), MODULES) for workspace in workspaces])
+def assert_import(workspaces: Iterable[Path]) -> None:
+    """The package of each workspace imports."""
+    _in_turn(IMPORTING, [(str(workspace), MODULES) for workspace in workspaces])
 
 
-def land_all(landings: Iterable[Landing]) -> str:
-    """Land in each workspace as `landing.anew` does; what stopped it, "" where nothing did."""
-    return _in_turn(LANDING, [(str(each.code), str(each.workspace), str(each.day)) for each in landings])
+def assert_land(landings: Iterable[Landing]) -> None:
+    """Each landing ends well; it is done as `landing.anew` does it."""
+    _in_turn(LANDING, [(str(each.code), str(each.workspace), str(each.day)) for each in landings])
 
 
-def _in_turn(script: str, todo: list[tuple[Any, ...]]) -> str:
+def _in_turn(script: str, todo: list[tuple[Any, ...]]) -> None:
     """A traceback names the tree by its folder. No bytecode is written, for the trees are looked at afterwards."""
+    assert todo
     command = [sys.executable, "-B", "-P", "-W", "ignore", "-c", IN_TURN + script]
     done = subprocess.run(
         command, input=json.dumps(todo), capture_output=True, text=True, check=False, timeout=PROCESS_S
     )
-    return "" if done.returncode == 0 else done.stderr or f"the process ended with {done.returncode}"
+    assert done.returncode == 0, done.stderr

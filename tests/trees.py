@@ -13,11 +13,11 @@ LINT_S = 60.0
 """Deadline of one run over all trees of a scenario; it takes a tenth of a second."""
 
 
-def lint(folders: Iterable[Path], *options: str) -> str:
-    """What ruff says of the Python below folders, by its own settings and these options; "" where that is nothing."""
+def assert_clean(folders: Iterable[Path], *options: str) -> None:
+    """Ruff has nothing to say of the Python below folders, by its own settings and these options."""
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", *options]
     done = subprocess.run([*command, *map(str, folders)], capture_output=True, text=True, check=False, timeout=LINT_S)
-    return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}" or f"ruff ended with {done.returncode}"
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
 def loaded(folder: Path) -> ModuleType:

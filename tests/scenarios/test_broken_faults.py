@@ -19,14 +19,14 @@ from broken_trees import (
     SEED,
     SLOT_OF,
     WORKSPACE,
+    assert_import,
     broken,
     draw,
-    import_all,
     plain,
     texts,
     values_of,
 )
-from trees import lint
+from trees import assert_clean
 
 from harness import variant as variants
 from harness.grading import pointable
@@ -165,8 +165,8 @@ def test_a_form_and_any_of_another_slot_apply_in_either_order(
 
 def test_broken_trees_are_clean_and_import(trees: Mapping[str, Site]) -> None:
     workspaces = [site.workspace for site in trees.values()]
-    assert not lint(workspaces, "--select", "E,F", "--line-length", "120")
-    assert not import_all(workspaces)
+    assert_clean(workspaces, "--select", "E,F", "--line-length", "120")
+    assert_import(workspaces)
 
 
 @pytest.mark.parametrize("form_id", FORMS)

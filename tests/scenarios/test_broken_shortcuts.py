@@ -16,14 +16,14 @@ from broken_trees import (
     SLOT_OF,
     WORKSPACE,
     Landing,
+    assert_import,
+    assert_land,
     broken,
     draw,
-    import_all,
-    land_all,
     plain,
     values_of,
 )
-from trees import lint, loaded
+from trees import assert_clean, loaded
 
 from harness import proof
 from harness.model import Site, Variant
@@ -79,8 +79,7 @@ def repairs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Case, Repair]:
             if name not in CODE_AS_IT_WAS:
                 patch.setattr(landing, "anew", later)
             repair(sites[case], *case)
-    assert landings
-    assert not land_all(landings)
+    assert_land(landings)
     return {case: Repair(site.workspace, given[case], digests(site.workspace)) for case, site in sites.items()}
 
 
@@ -137,8 +136,8 @@ def test_wrong_repairs_are_clean_import_and_leave_settings_that_can_be_read(repa
         [repairs[case].workspace for case in CASES if (FORMS[case[1]].slot in DATA_SLOTS) == data]
         for data in (True, False)
     )
-    assert not lint(of_data, "--select", "E9,F", "--ignore", "F401")
-    assert not lint(of_model, "--select", "E9,F", "--ignore", "F401,F811,F841")
-    assert not import_all(each.workspace for each in repairs.values())
+    assert_clean(of_data, "--select", "E9,F", "--ignore", "F401")
+    assert_clean(of_model, "--select", "E9,F", "--ignore", "F401,F811,F841")
+    assert_import(each.workspace for each in repairs.values())
     for each in repairs.values():
         tomllib.loads((each.workspace / "config.toml").read_text(encoding="utf-8"))

@@ -18,13 +18,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
 import pandas as pd
 import pytest
+from trees import loaded
 
 from harness import scenario as scenarios
 from harness.model import Site
@@ -118,7 +119,7 @@ def test_there_are_two_solutions() -> None:
 
 @by_solution
 def test_a_solution_says_what_it_does_and_replaces_the_code_only(solution: Path, tmp_path: Path) -> None:
-    module = _apply(solution)
+    module = loaded(solution)
     site = Site(tmp_path / "workspace", tmp_path / "registry", tmp_path / "private")
     kept = [
         "feeds/JFK/2024-07-08/1.json",
@@ -136,15 +137,6 @@ def test_a_solution_says_what_it_does_and_replaces_the_code_only(solution: Path,
     assert all(
         (site.workspace / "bin" / job).stat().st_mode & 0o100 for job in ("serve", "nightly", "train", "monitor")
     )
-
-
-def _apply(solution: Path) -> ModuleType:
-    namespace = ModuleType(f"apply_{solution.name}")
-    namespace.__file__ = str(solution / "apply.py")
-    code = compile((solution / "apply.py").read_text(encoding="utf-8"), namespace.__file__, "exec")
-    exec(code, namespace.__dict__)
-    namespace.__doc__ = namespace.__dict__["__doc__"]
-    return namespace
 
 
 @by_solution
@@ -188,14 +180,27 @@ def _refused(each: Any, drawn: dict[str, Any]) -> bool:
     return each.number == 1 and (of_bad or {"source": each.source, "date": str(each.day)} == drawn["short"])
 
 
+@pytest.fixture(scope="module")
+def landed(
+    truth: Any, drawn: dict[str, Any], today: date, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Path]:
+    """A solution's workspace after the night of `today`; read only."""
+
+    @cache
+    def found(solution: Path) -> Path:
+        here = workspace(solution, tmp_path_factory.mktemp("landed") / "here")
+        put(here, delivered(truth, drawn, today))
+        land(solution, here, today)
+        return here
+
+    return found
+
+
 @by_solution
 def test_the_table_holds_what_was_delivered(
-    solution: Path, truth: Any, drawn: dict[str, Any], today: date, tmp_path: Path
+    solution: Path, truth: Any, drawn: dict[str, Any], today: date, landed: Callable[[Path], Path]
 ) -> None:
-    here, found = workspace(solution, tmp_path / "here"), delivered(truth, drawn, today)
-    put(here, found)
-    land(solution, here, today)
-    lies, wanted = table(here), expected(truth, found, drawn)
+    lies, wanted = table(landed(solution)), expected(truth, delivered(truth, drawn, today), drawn)
     pd.testing.assert_frame_equal(
         lies[[*KEY, "dest", "sched_dep"]], wanted[[*KEY, "dest", "sched_dep"]], check_dtype=False
     )
@@ -207,11 +212,10 @@ def test_the_table_holds_what_was_delivered(
 
 @by_solution
 def test_refusals_are_recorded_said_once_and_released(
-    solution: Path, truth: Any, drawn: dict[str, Any], today: date, tmp_path: Path
+    solution: Path, drawn: dict[str, Any], today: date, landed: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    here, bad, short = workspace(solution, tmp_path / "here"), drawn["bad"], drawn["short"]
-    put(here, delivered(truth, drawn, today))
-    land(solution, here, today)
+    here, bad, short = tmp_path / "here", drawn["bad"], drawn["short"]
+    shutil.copytree(landed(solution), here)
     first, said = table(here), alerts(here)
     land(solution, here, today)
     found = records(here)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from trees import assert_clean
 
 from harness import proof
 from harness import scenario as scenarios
@@ -56,9 +55,7 @@ def in_this_story(scenario: Scenario, other: int) -> list[DrawnFault]:
 
 
 def compiles(workspace: Path) -> None:
-    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "E9,F", str(workspace)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout
+    assert_clean([workspace], "--select", "E9,F")
     for path in workspace.rglob("*.py"):
         compile(path.read_text(encoding="utf-8"), str(path), "exec")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sqlite3
 import tomllib
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from trees import loaded
 
 from harness import proof
 from harness import scenario as scenarios
@@ -31,15 +30,6 @@ NAMED = {
 }  # fmt: skip
 NOTHING_TO_FREEZE = {"restart_only"}
 """What is done to running processes leaves no trace in a submission."""
-
-
-def loaded(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"apply_{folder.name}", folder / "apply.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
