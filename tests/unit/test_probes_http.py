@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from harness import waiting
 from harness.errors import BadAnswer
 from harness.model import Stack
 from harness.probes.http import Trickle, Wrong, ask, ask_raw, versions_seen
@@ -149,23 +150,24 @@ def test_versions_of_all_workers_are_counted(serve: Callable[[Respond], Stack]) 
 
 
 def test_a_trickle_counts_failed_and_wrong(serve: Callable[[Respond], Stack]) -> None:
-    count = iter(range(1000))
+    count, answered = iter(range(1000)), []
 
     def mixed(handler: BaseHTTPRequestHandler, rows: list[dict[str, Any]]) -> None:
         number = next(count)
         if number == 2:
             send(handler, b"no model", 503)
         else:
-            send(handler, answers(rows, "9" if number == 3 else "1"))
+            send(handler, answers(rows, "9" if number == 12 else "1"))
+        answered.append(number)
 
     with Trickle(
         serve(mixed), [ROW], rate=50, expected=lambda answer: None if answer.model.version == "1" else "wrong version"
     ) as trickle:
-        time.sleep(0.4)
+        waiting.until(lambda: len(answered) >= 16, 20.0, 0.02)
     result = trickle.result
     assert (result.failed, result.wrong) == (1, 1)
     assert "503" in result.first
-    assert 12 <= result.sent <= 25
+    assert result.sent >= 16
     assert result.versions == {"1": result.sent - 2}
 
 
