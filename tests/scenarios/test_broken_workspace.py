@@ -660,7 +660,7 @@ class Live:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory, story: SimpleNamespace) -> Iterator[Live]:
     """The workspace after the night of the business date, which promoted the first version."""
-    place, server = tmp_path_factory.mktemp("live"), SCENARIO.module("server")
+    place, servers = tmp_path_factory.mktemp("live"), importlib.import_module("scenario_base.servers")
     site = Site(place / "workspace", place / "registry", place / "private")
     shutil.copytree(WORKSPACE, site.workspace, ignore=shutil.ignore_patterns("__pycache__", "var", "state"))
     SCENARIO.module("deliveries").write_feeds(story.world, story.values, story.today, site)
@@ -669,8 +669,8 @@ def live(tmp_path_factory: pytest.TempPathFactory, story: SimpleNamespace) -> It
     clock.write_text(f"{story.today}\n")
     with ExitStack() as stack:
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-        uri = stack.enter_context(server.registry_server(site.registry))
-        provider = stack.enter_context(server.provider_server(PROVIDER, site.private, clock))
+        uri = stack.enter_context(servers.registry_server(site.registry))
+        provider = stack.enter_context(servers.provider_server(PROVIDER, site.private, clock))
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
