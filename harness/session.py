@@ -53,7 +53,7 @@ class Session:
     """Everything that can be done with attempts below one home folder. Nothing here prints."""
 
     def __init__(self, home: Path, roots: Sequence[Path] = (), say: Say = lambda _: None) -> None:
-        self.home = home.absolute()
+        self.home = home.resolve()  # what runs is found by its folder, by whatever path it was named
         self.roots = tuple(roots)
         self._say = say
         self.layouts = Layouts(self.home / "cache", say)

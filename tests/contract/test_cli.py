@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from harness import authoring
+from harness.runtime.process import MARK
 from harness.session import Session
 from harness.waiting import until
 
@@ -136,7 +138,19 @@ def test_a_private_pack_anywhere_is_listed_linted_proved_and_started(tmp_path: P
     assert "Say healthy." in exam(elsewhere, "brief").stdout
     assert exam(elsewhere, "reset", "word.txt").returncode == 0
     assert exam(elsewhere, "submit", "--yes").returncode == 0
+    assert running_below(home)
     assert exam(elsewhere, "down", started["id"]).returncode == 0
+    assert not running_below(home)
+
+
+def running_below(home: Path) -> list[int]:
+    """Processes of stacks whose folders lie in a home."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK, "").startswith(str(home)):
+                found.append(process.pid)
+    return found
 
 
 def test_the_proof_of_seeds_names_those_that_fail(tmp_path: Path) -> None:
