@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -589,6 +590,27 @@ for worker in workers:
 sys.exit(sum(worker.exitcode != 0 for worker in workers))
 """
 """Workers that write together, to a new file time and again: each file's first line is the one that may come twice."""
+
+
+@pytest.mark.parametrize("file", ["predictions", "alerts"])
+def test_a_writer_waits_until_another_is_done(file: str, delays: Any, settings: Any) -> None:
+    path = settings.state / ("alerts.jsonl" if file == "alerts" else f"predictions/{DAY}.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flight = {"row_id": "1", "carrier": "NA", "flight": 1, "origin": "JFK", "dest": "AAA", "sched_dep": "x"}
+    said = {"features": {"distance_mi": 1.0}, "p_late": 0.1, "model": {"version": "1"}}
+    if file == "alerts":
+        writer = threading.Thread(target=delays.config.alert, args=(settings, "drift", "temp_f", "text", DAY))
+    else:
+        writer = threading.Thread(target=delays.answers.append, args=(settings, [flight], [said], DAY))
+    with path.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writer.start()
+        writer.join(1.0)
+        assert writer.is_alive()
+        assert path.stat().st_size == 0
+    writer.join(30.0)
+    assert not writer.is_alive()
+    assert path.stat().st_size > 0
 
 
 def test_workers_that_write_at_once_lose_and_break_no_line(settings: Any) -> None:

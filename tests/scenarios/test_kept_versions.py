@@ -59,6 +59,13 @@ def test_another_version_under_an_old_number_is_said() -> None:
     assert lost(FakeRegistry({**STORY, "3": 9000})) == ["version 3 is another one now"]
 
 
+def test_a_version_that_was_made_anew_before_it_was_handed_in_is_no_version_that_was_given() -> None:
+    submitted = {**STORY, "3": 9000, "4": 9500}
+    kept = lineage.Kept.of(STORY, submitted)
+    found = lineage.lost(cast(Registry, FakeRegistry(submitted)), kept)
+    assert found == ["version 3 is another one now"]
+
+
 def test_a_run_that_was_deleted_is_said() -> None:
     assert lost(FakeRegistry(STORY, ended=("here-1",))) == ["the run of version 1 is gone"]
 

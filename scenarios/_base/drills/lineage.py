@@ -154,6 +154,11 @@ class Kept:
 
     created: Mapping[str, int]
 
+    @classmethod
+    def of(cls, given: Mapping[str, int], found: Mapping[str, int]) -> Kept:
+        """What was given, and what was found beside it: under one number what was given is due."""
+        return cls({**found, **given})
+
 
 def lost(registry: Registry, kept: Kept) -> list[str]:
     """A line for each version that is not there any more or is another one, and for each whose run is gone."""

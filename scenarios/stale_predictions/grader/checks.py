@@ -314,7 +314,7 @@ def night_that_promotes(run: Run, nights: nightly.Nights) -> None:
         if bench.wants(LINEAGE) and not lineage.new_version(pair, nights)(pair.candidate).ok:
             bench.check(LINEAGE, lineage.new_version(pair, nights))  # else its digest is looked at a night later
         if bench.wants("previous_kept"):
-            kept = lineage.Kept(pair.history | {version.version: version.created for version in mine.known})
+            kept = lineage.Kept.of(pair.history, {version.version: version.created for version in mine.known})
             replaced = {stack.name: pair.version(stack, "winter") for stack in pair.stacks}
             bench.check("previous_kept", lineage.previous_kept(pair, kept, replaced))
 

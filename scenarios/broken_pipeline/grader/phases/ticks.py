@@ -287,7 +287,7 @@ def _rows_of(table: pd.DataFrame, source: str, day: date) -> int:
 def _kept(run: Run, stack: Stack) -> Judged:
     """All versions that were there are there, and every night that promoted left the champion before as previous."""
     pair = run.pair
-    kept = lineage.Kept(pair.history | pair.submitted if stack is pair.candidate else {})
+    kept = lineage.Kept.of(pair.history, pair.submitted) if stack is pair.candidate else lineage.Kept({})
     wrong = lineage.lost(pair.registry[stack.name], kept) + gaps(kept.created)
     promoted = 0
     for tick in run.ticks.values():
