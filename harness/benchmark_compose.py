@@ -151,13 +151,7 @@ def _raw_up(services: Sequence[str], kept: Path, project: str) -> None:
 
 
 def _gone(project: str, volumes: bool = True) -> None:
-    """Remove a project; `docker compose down` refuses where `layout` is gone already."""
-    label = f"label=com.docker.compose.project={project}"
-    for kind, words in (("ps", ("rm", "-f", "-v")), ("network", ("network", "rm")), ("volume", ("volume", "rm"))):
-        listing = ("ps", "-aq") if kind == "ps" else (kind, "ls", "-q")
-        found = _raw(*listing, "--filter", label).split()
-        if found and (volumes or kind != "volume"):
-            _raw(*words, *found)
+    _raw("compose", "-p", project, "down", "--timeout", "0", *(["--volumes"] if volumes else []))
 
 
 def _idle(here: Session, scenario_id: str, say: Say) -> Iterator[Figure]:

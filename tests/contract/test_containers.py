@@ -23,7 +23,7 @@ from kits import needs_engine
 
 from harness.led import Led
 from harness.runtime.compose import ComposeStack
-from harness.runtime.compose.engine import HOME, STACK, client, containers
+from harness.runtime.compose.engine import HOME, ROOT, STACK, client, containers
 from harness.session import Session
 from harness.waiting import until
 
@@ -318,6 +318,52 @@ def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, se
     assert not client().volumes.list(filters=label)
     assert eve.answers()
     session.down("lost")
+
+
+def test_a_context_and_an_address_lead_to_the_engine_and_compose_alone_ends_an_attempt(
+    session: Session, pack: Path, tmp_path: Path
+) -> None:
+    """The engine is found as Docker's own client finds it, by a name that only this context has."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        pytest.skip("the engine has no socket here to give another name")
+    (tmp_path / "engine.sock").symlink_to(host.removeprefix("unix://"))
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+    environment |= {"DOCKER_CONFIG": str(tmp_path / "config"), "EXAM_ADDRESS": "127.0.0.2"}
+    other = ["docker", "context", "create", "other", "--docker", f"host=unix://{tmp_path}/engine.sock"]
+    subprocess.run(other, env=environment, check=True, capture_output=True)
+    code = (
+        "from pathlib import Path; from harness.session import Session\n"
+        f"here = Session(Path({str(session.home)!r}), [Path({str(pack)!r})])\n"
+        "attempt, stack = here.start('tiny', 5, name='away', runtime='compose')\n"
+        "print(stack.endpoint('serving'), stack.container('box').labels['com.docker.compose.project'])"
+    )
+
+    def start(context: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment | {"DOCKER_CONTEXT": context},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+    try:
+        assert "nowhere" in start("nowhere").stderr, "what the context names is used, and nothing else"
+        started = start("other")
+        assert started.returncode == 0, started.stderr
+        url, project = started.stdout.split()
+        assert url.startswith("http://127.0.0.2:")
+        assert httpx.get(f"{url}/word", timeout=5.0).status_code == 200
+        down = ["docker", "compose", "-p", project, "down", "-v", "-t", "0"]
+        subprocess.run(down, cwd=ROOT, check=True, capture_output=True, timeout=60)
+        label = {"label": f"com.docker.compose.project={project}"}
+        assert not client().containers.list(all=True, filters=label)
+        assert not client().networks.list(filters=label)
+        assert not client().volumes.list(filters=label)
+    finally:
+        session.down("away")
 
 
 def test_eight_attempts_and_a_grading_fit_side_by_side(session: Session, tmp_path: Path) -> None:

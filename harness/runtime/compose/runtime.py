@@ -128,7 +128,7 @@ def _create(stack: ComposeStack, services: Sequence[str], home: str) -> None:
     compose(
         ["up", "--no-start", "--no-deps", "--no-build", "--quiet-pull", "layout", *services], project, _told(plan, home)
     )
-    layout = stack.container("layout")
+    layout = stack.container("layout")  # never started, and kept: without it `docker compose down` refuses the project
     clock = {
         Path(places.CLOCK).name: plan.clock.read_bytes(),
         Path(places.STACK).name: json.dumps(stack.described(), indent=1).encode(),
@@ -144,7 +144,6 @@ def _create(stack: ComposeStack, services: Sequence[str], home: str) -> None:
         jobs.append((places.SEALED, uids["sealed"], plan.sealed, {}))
     with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         list(pool.map(lambda job: fill(layout, *job), jobs))
-    layout.remove(force=True)
 
 
 def _told(plan: StackPlan, home: str) -> dict[str, str]:
