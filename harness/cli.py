@@ -393,7 +393,7 @@ def prove(
         ledger.write_record(plan.rows, record)
         console.out.print(f"Written: {page}, {record}", markup=False)
     whole = not row and not rotate
-    wrong = [cell.row for cell in cells if not cell.good] + (list(plan.uncovered) if whole else [])
+    wrong = [cell.row for cell in cells if not cell.good] + ([*plan.uncovered, *plan.unfailed] if whole else [])
     console.out.print(f"{len(cells) - len([c for c in cells if not c.good])} of {len(cells)} rows as they must be")
     if wrong:
         raise ExamError(f"The proof does not hold: {', '.join(wrong)}.", "Look at what differs above.")

@@ -29,7 +29,12 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell], runtime: st
     ]
     got = {cell.row: cell for cell in cells}
     lines += [_line(row, got.get(row.id)) for row in proof.rows]
-    lines += ["", f"Fault forms without a row: {', '.join(proof.uncovered) or 'none'}.", ""]
+    lines += [
+        "",
+        f"Fault forms without a shortcut: {', '.join(proof.uncovered) or 'none'}. "
+        f"Checks that no shortcut must fail: {', '.join(proof.unfailed) or 'none'}.",
+        "",
+    ]
     return "\n".join(lines)
 
 

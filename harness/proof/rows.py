@@ -50,10 +50,14 @@ class Row(Record):
 
 
 class Plan(Record):
-    """The rows of a proof and the forms that no row covers."""
+    """The rows of a proof, the forms that no shortcut is for, and the checks that no shortcut must fail.
+
+    A check that was never seen to fail may be one that cannot.
+    """
 
     rows: tuple[Row, ...]
     uncovered: tuple[str, ...]
+    unfailed: tuple[str, ...]
 
 
 def plan(scenario: Scenario) -> Plan:
@@ -68,7 +72,12 @@ def plan(scenario: Scenario) -> Plan:
         rows.append(Row(name=folder.name, kind="solution", seed=seeds[number % len(seeds)], folder=folder))
     rows += list(_shortcut_rows(scenario, drawn))
     covered = {row.fault for row in rows if row.kind == "shortcut"}
-    return Plan(rows=tuple(rows), uncovered=tuple(form.id for form in scenario.forms if form.id not in covered))
+    failed = {check for row in rows if row.expect is not None for check in row.expect.fails}
+    return Plan(
+        rows=tuple(rows),
+        uncovered=tuple(form.id for form in scenario.forms if form.id not in covered),
+        unfailed=tuple(check.id for check in scenario.spec.check if check.id not in failed),
+    )
 
 
 def covering_seeds(scenario: Scenario) -> list[int]:

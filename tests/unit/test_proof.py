@@ -49,6 +49,7 @@ def rows(scenario: Scenario, kind: str) -> list[Row]:
 def test_the_plan_has_every_kind_of_row_and_covers_every_form(tiny: Scenario) -> None:
     plan = proof.plan(tiny)
     assert plan.uncovered == ()
+    assert plan.unfailed == ()
     assert {row.kind for row in plan.rows} == {"symptoms", "healthy", "untouched", "repaired", "solution", "shortcut"}
     assert {row.fault for row in plan.rows if row.kind == "shortcut"} == {"word/sick", "word/tired"}
     for row in plan.rows:
@@ -60,8 +61,15 @@ def test_a_form_without_a_shortcut_is_uncovered(tiny: Scenario, tmp_path: Path) 
     folder = tmp_path / "tiny"
     shutil.copytree(tiny.folder, folder)
     expect = folder / "shortcuts" / "shouts" / "expect.toml"
-    expect.write_text(expect.read_text(encoding="utf-8").replace(', "word/tired"', ""), encoding="utf-8")
-    assert proof.plan(scenarios.load(folder)).uncovered == ("word/tired",)
+    expect.write_text(expect.read_text(encoding="utf-8").replace('"word/sick", ', ""), encoding="utf-8")
+    assert proof.plan(scenarios.load(folder)).uncovered == ("word/sick",)
+
+
+def test_a_check_that_no_shortcut_must_fail_is_told(tiny: Scenario, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder)
+    shutil.rmtree(folder / "shortcuts" / "blanks")
+    assert proof.plan(scenarios.load(folder)).unfailed == ("answers",)
 
 
 @pytest.mark.parametrize(("old", "new"), [('"word/sick"', '"word/well"'), ('"says_healthy"', '"says_hello"')])
@@ -89,14 +97,14 @@ def test_an_untouched_row_with_more_than_five_points_differs(tiny: Scenario) -> 
 
 
 def test_a_shortcut_that_passes_differs(tiny: Scenario) -> None:
-    row = rows(tiny, "shortcut")[0]
+    row = next(row for row in rows(tiny, "shortcut") if row.name == "shouts")
     assert proof.judge(row, record_of(tiny, row.seed, {"says_healthy", "says_it_again"})).good
     cell = proof.judge(row, record_of(tiny, row.seed, {"says_healthy"}))
     assert cell.differs == ("says_it_again did not fail",)
 
 
 def test_a_shortcut_that_fails_what_it_should_not_differs(tiny: Scenario) -> None:
-    row = rows(tiny, "shortcut")[0]
+    row = next(row for row in rows(tiny, "shortcut") if row.name == "shouts")
     cell = proof.judge(row, record_of(tiny, row.seed, {"says_healthy", "says_it_again", "answers"}))
     assert cell.differs == ("answers failed, and is not expected to",)
 
