@@ -21,7 +21,7 @@ from harness.workspace import digests, file_digest, tree_digest
 
 NOT_GRADING = (
     *(
-        "cli.py",
+        "cli",
         "console.py",
         "demo.py",
         "benchmark.py",

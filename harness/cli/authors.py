@@ -1,0 +1,60 @@
+"""Commands of who writes scenarios."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import authoring, console
+from harness import scenario as scenarios
+from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command
+from harness.errors import ExamError
+
+
+@command(AUTHORS, "exam list")
+def list_(scenarios_: Roots = None, json: AsJson = False) -> None:
+    """List the scenarios."""
+    found = [scenario.spec for scenario in scenarios.available(scenarios_ or ())]
+    if json:
+        keys = {"id", "title", "summary", "minutes"}
+        console.show_json([spec.model_dump(include=keys) for spec in found])
+        return
+    console.table(["scenario", "minutes", ""], [[spec.id, f"{spec.minutes:g}", spec.summary] for spec in found])
+
+
+@command(AUTHORS, "exam new late_feeds --into ../my_scenarios")
+def new(
+    name: Annotated[str, typer.Argument(help="The new scenario's name: small letters, digits and _.")],
+    into: Annotated[Path | None, typer.Option(help="A folder of yours; the public scenarios unless given.")] = None,
+) -> None:
+    """Make the skeleton of a scenario: small, whole, and sound by `exam lint`. Its own parts come one by one."""
+    made = authoring.new(name, into)
+    roots = f" --scenarios {shlex.quote(str(made.parent))}" if into is not None else ""
+    console.out.print(f"Made: {made}\n", markup=False)
+    console.out.print(
+        f"Next: exam lint {name}{roots}\n"
+        f"      exam prove {name}{roots} --seeds 20\n"
+        f"      exam start {name}{roots}\n"
+        "CONTRIBUTING.md has the way from a fault idea to a proven check.",
+        markup=False,
+    )
+
+
+@command(AUTHORS, "exam lint stale_predictions")
+def lint(scenario: ScenarioId, scenarios_: Roots = None) -> None:
+    """Say what is wrong with a scenario's files."""
+    problems = scenarios.lint(scenarios.find(scenario, scenarios_ or ()))
+    for problem in problems:
+        console.out.print(problem, markup=False)
+    if problems:
+        raise ExamError(f"{scenario} is not sound: {len(problems)} problems.", "Mend what stands above.")
+    console.out.print(f"{scenario} is sound.")
+
+
+@command(AUTHORS, "exam schema")
+def schema() -> None:
+    """Print the JSON Schema of scenario.toml, which editors check and complete it with."""
+    console.out.file.write(authoring.schema_text())

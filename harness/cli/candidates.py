@@ -1,0 +1,171 @@
+"""Commands of who sits an exam."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from typing import Annotated
+
+import typer
+
+from harness import console
+from harness import scenario as scenarios
+from harness.cli.app import CANDIDATES, AsJson, Name, Roots, command, session
+from harness.errors import AttemptError
+from harness.model import Finding
+
+
+@command(CANDIDATES, "exam brief")
+def brief(
+    scenario: Annotated[str, typer.Argument(help="A scenario; the one under way unless given.")] = "",
+    vocabulary: Annotated[bool, typer.Option(help="Only the words that a diagnosis may use.")] = False,
+    name: Name = "",
+    scenarios_: Roots = None,
+) -> None:
+    """Print what the candidate is asked to do."""
+    here = session(scenarios_)
+    found = scenarios.find(scenario, here.roots) if scenario else here.scenario_of(here.attempt(name))
+    if not vocabulary:
+        console.show_markdown(found.brief)
+        return
+    rules = found.spec.diagnosis
+    console.table(["component"], [[word] for word in rules.components])
+    console.out.print()
+    console.table(["kind"], [[word] for word in rules.kinds])
+    console.out.print()
+    console.table(["fact", "question"], [[fact.name, fact.question] for fact in found.spec.fact])
+
+
+@command(CANDIDATES, "exam status")
+def status(
+    name: Name = "",
+    env: Annotated[
+        bool, typer.Option("--env", help="Only the stack's variables, as `export` lines for a shell.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Show the services of the attempt, where the time stands, and where the workspace lies."""
+    here = session()
+    attempt = here.asked(here.attempt(name))
+    if env:
+        for variable, value in here.stack(attempt).variables().items():
+            console.out.print(f"export {variable}={shlex.quote(value)}", markup=False)
+        return
+    lines = here.status(attempt)
+    if json:
+        shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
+        services = [line.model_dump(mode="json") for line in lines]
+        console.show_json(
+            {**shown, "workspace": str(here.workspace(attempt)), "services": services, "pages": here.pages(attempt)}
+        )
+        return
+    ended = "submitted" if attempt.submitted else f"ends at {attempt.deadline}"
+    console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {here.workspace(attempt)}\n")
+    rows = [[line.name, line.state, line.url, line.detail] for line in lines]
+    rows += [[page, "", url, ""] for page, url in here.pages(attempt).items()]
+    console.table(["service", "state", "address", ""], rows)
+
+
+@command(CANDIDATES, "exam logs serving -f")
+def logs(
+    service: Annotated[str, typer.Argument(help="A service, from `exam status`.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-l", help="How many of the last lines.")] = 50,
+    name: Name = "",
+) -> None:
+    """Show a service's log."""
+    here = session()
+    subprocess.run(here.stack(here.attempt(name)).log_command(service, lines, follow), check=False)
+
+
+@command(CANDIDATES, "exam restart serving")
+def restart(
+    service: Annotated[str, typer.Argument(help="One of your services, from `exam status`.")], name: Name = ""
+) -> None:
+    """Restart one of the candidate's services and wait until it is ready."""
+    here = session()
+    seconds = here.restart(here.attempt(name), service)
+    console.out.print(f"{service} is ready after {seconds:.1f} s.")
+
+
+@command(CANDIDATES, "exam reset delays/service.py")
+def reset(file: Annotated[str, typer.Argument(help="A file, as seen from the workspace.")], name: Name = "") -> None:
+    """Put a file of the workspace back as it was given."""
+    here = session()
+    here.reset(here.attempt(name), file)
+    console.out.print(f"{file} is as it was given.")
+
+
+@command(CANDIDATES, "exam check")
+def check(name: Name = "", json: AsJson = False) -> None:
+    """Run the public checks on the live stack. Hidden checks remain: they decide."""
+    here = session()
+    _show_checks(here.check(here.attempt(name)), json)
+
+
+@command(CANDIDATES, 'exam estimate "45 minutes; every answer since Monday is affected"')
+def estimate(
+    text: Annotated[str, typer.Argument(help="What you expect: time to repair, impact, risk.")], name: Name = ""
+) -> None:
+    """Write down what you expect. It earns no points; the report shows it beside what came."""
+    here = session()
+    here.estimate(here.attempt(name), text)
+    console.out.print("Written down.")
+
+
+@command(CANDIDATES, "exam rehearse")
+def rehearse(name: Name = "", json: AsJson = False) -> None:
+    """Boot what would be graded if it were submitted now, and run the public checks on it."""
+    here = session()
+    found = here.rehearse(here.attempt(name))
+    if json:
+        console.show_json(found)
+    else:
+        console.out.print(found.sentence, markup=False)
+        _show_checks([(label, Finding(ok, sentence)) for label, ok, sentence in found.checks], False)
+    if not found.boots:
+        raise typer.Exit(1)
+
+
+@command(CANDIDATES, "exam submit")
+def submit(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    at_deadline: Annotated[bool, typer.Option("--at-deadline", hidden=True)] = False,
+    name: Name = "",
+    json: AsJson = False,
+) -> None:
+    """Show what will be graded, and hand it in. This ends the attempt."""
+    here = session()
+    attempt = here.attempt(name)
+    if attempt.submitted:
+        raise AttemptError(
+            f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
+        )
+    frozen = here.asked(attempt).submitted
+    if not json and not frozen:
+        changed = here.changed(attempt)
+        console.table(["change", "file"], [[change.how, console.foreign(change.path)] for change in changed])
+        console.out.print(_papers(here.missing_papers(attempt)), markup=False)
+    if not yes and not frozen and not typer.confirm("Hand this in?"):
+        console.out.print("Nothing was handed in.")
+        return
+    submission = here.submit(attempt, at_deadline=at_deadline)
+    if json:
+        console.show_json(submission)
+        return
+    console.out.print(f"Handed in: {submission.archive} (sha256 {submission.sha256[:12]}…)")
+    console.out.print(f"Next: `exam grade {attempt.id}`, then `exam down {attempt.id}`.")
+
+
+def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:
+    if json:
+        console.show_json(
+            [{"check": label, "ok": finding.ok, "sentence": finding.sentence} for label, finding in found]
+        )
+        return
+    console.table(["", "check", ""], [[console.MARKS[f.ok], label, console.foreign(f.sentence)] for label, f in found])
+    console.out.print("\nThese are the public checks. Hidden ones remain, and only they decide.")
+
+
+def _papers(missing: list[str]) -> str:
+    return f"Missing: {', '.join(missing)}." if missing else "diagnosis.toml and INCIDENT.md are there."

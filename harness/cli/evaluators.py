@@ -1,0 +1,217 @@
+"""Commands of who holds an exam: start, grade, report, and what the machine can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+
+from harness import benchmark, benchmark_compose, console, report
+from harness.cli.app import EVALUATORS, AsJson, Reports, Roots, ScenarioId, command, session
+from harness.demo import demo as run_demo
+from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
+from harness.model import RunRecord
+from harness.runtime.process import MARK
+from harness.session import Session, runtime_named
+
+NOT_NEEDED = ("git", "containers", "left over")
+"""What `exam doctor` looks at and a practice on this machine can do without."""
+MEMORY_GIB, DISK_GIB = 3.0, 2.0
+"""What has to be free for a stack and its grading."""
+
+
+@command(EVALUATORS, "exam doctor")
+def doctor(
+    clean: Annotated[bool, typer.Option("--clean", help="Remove what no attempt of this home belongs to.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Say whether this machine can hold an exam, and what is left over from earlier ones.
+
+    With `--clean`, containers, networks and volumes of stacks that neither an attempt nor a grading under way has are
+    removed; those of other homes and other projects stay.
+    """
+    here = session()
+    if clean:
+        for folder in here.clean():
+            console.out.print(f"removed: {folder}", markup=False)
+    facts = _facts(here)
+    if json:
+        console.show_json([{"what": what, "ok": ok, "detail": detail} for what, ok, detail in facts])
+    else:
+        console.table(["", "", ""], [[what, console.MARKS[ok], detail] for what, ok, detail in facts])
+    if not all(ok for what, ok, _ in facts if what not in NOT_NEEDED):
+        raise EnvironmentFault("This machine is not fit for an exam.", "Mend what is marked `no`.")
+
+
+def _facts(here: Session) -> list[tuple[str, bool, str]]:
+    """What is looked at, whether it suffices, and what was found."""
+    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(Path.cwd()).free / 2**30
+    git, engine, left_over = shutil.which("git"), here.engine_problem(), here.left_over()
+    return [
+        ("python", sys.version_info >= (3, 11), platform.python_version()),
+        ("cores", (os.cpu_count() or 1) >= 2, str(os.cpu_count())),
+        ("memory", memory > MEMORY_GIB, f"{memory:.1f} GiB free"),
+        ("disk", disk > DISK_GIB, f"{disk:.0f} GiB free"),
+        ("git", git is not None, git or "missing: workspaces come without a repository"),
+        ("containers", engine is None, engine or "a Docker engine with Compose"),
+        ("attempts", True, ", ".join(here.names()) or "none"),
+        ("left over", not left_over, ", ".join(left_over) or "nothing"),
+        ("processes", True, f"{len(_stack_processes())} of stacks"),
+    ]
+
+
+@command(EVALUATORS, "exam start stale_predictions --seed 7")
+def start(
+    scenario: ScenarioId,
+    seed: Annotated[int | None, typer.Option(help="Which variant; drawn by chance unless given.")] = None,
+    name: Annotated[str, typer.Option("--name", "-n", help="A name for the attempt.")] = "exam",
+    port: Annotated[list[str] | None, typer.Option(help="Fix a port, as serving=3000; repeatable.")] = None,
+    runtime: Annotated[str, typer.Option(help="How the stack runs.")] = "process",
+    scenarios_: Roots = None,
+    json: AsJson = False,
+) -> None:
+    """Start an attempt: lay out a broken stack, bring it up, and start the clock."""
+    here = session(scenarios_)
+    drawn = seed if seed is not None else random.SystemRandom().randrange(1, 2**31)
+    attempt, stack = here.start(scenario, drawn, name=name, runtime=runtime, ports=_ports(port))
+    urls = {line.name: line.url for line in stack.status() if line.url} | here.pages(attempt)
+    if json:
+        shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario"})
+        workspace = str(here.workspace(attempt))
+        console.show_json({**shown, "workspace": workspace, "urls": urls})
+        return
+    console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
+    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *map(list, urls.items())])
+    console.out.print(
+        "\nNext: `exam brief` says what is asked; `exam status`, `exam logs serving -f` and `exam restart serving`\n"
+        "work from any terminal; `exam check` runs the public checks; `exam submit` ends the attempt."
+        f"\n[dim]Laid out in {attempt.laid_out_seconds:.0f} s, ready after {attempt.ready_seconds:.0f} s more.[/]"
+    )
+
+
+@command(EVALUATORS, "exam grade exam")
+def grade(
+    submission: Annotated[str, typer.Argument(help="The name of a submitted attempt, or its archive.")] = "",
+    reports: Reports = Path("reports"),
+    json: AsJson = False,
+) -> None:
+    """Grade a submission on a fresh stack, and write its report. It may be repeated."""
+    here = session()
+    with console.grading_bar("grading") as progress:
+        record, files = here.grade(submission, reports, progress)
+    if json:
+        console.show_json(record)
+    else:
+        console.side_by_side([(record.attempt, record)])
+        console.out.print("\n" + "\n".join(str(path) for path in files), markup=False)
+    if not record.score.complete:
+        raise ExamError("Some checks could not be measured; that is not the candidate's fault.", "Grade again.")
+
+
+@command(EVALUATORS, "exam report exam")
+def report_(
+    attempt: Annotated[str, typer.Argument(help="The name of a graded attempt.")] = "exam",
+    reports: Reports = Path("reports"),
+    csv: Annotated[Path | None, typer.Option(help="Write the scores of all reports there into this CSV file.")] = None,
+) -> None:
+    """Render a graded attempt's report again from its result.json; measures nothing."""
+    if csv is not None:
+        found = sorted(reports.glob("*/result.json"))
+        report.scores_csv([_record(path) for path in found], csv)
+        console.out.print(f"{len(found)} scores: {csv}", markup=False)
+        return
+    record = _record(reports / attempt / "result.json")
+    for path in report.write(record, reports / attempt):
+        console.out.print(str(path), markup=False)
+
+
+@command(EVALUATORS, "exam down --all")
+def down(
+    name: Annotated[str, typer.Argument(help="An attempt; the only one unless given.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """End an attempt: no process, no port and no file stays but submissions, journals and reports."""
+    here = session()
+    names = here.names() if every else [name] if name in here.names() else []
+    if not names and not every:
+        names = here.names() if not name and len(here.names()) == 1 else []
+        if not names:
+            known = ", ".join(here.names()) or "none"
+            raise AttemptError(f"Which attempt? There are: {known}.", "Name one, or give --all.")
+    for one in names:
+        here.down(one)
+        console.out.print(f"{one} is down.")
+
+
+@command(EVALUATORS, "exam demo stale_predictions")
+def demo(
+    scenario: ScenarioId = "stale_predictions",
+    seed: Annotated[int, typer.Option(help="Which variant.")] = 1,
+    shortcut: Annotated[list[str] | None, typer.Option(help="Add a wrong repair as a row; repeatable.")] = None,
+    reports: Reports = Path("reports"),
+    scenarios_: Roots = None,
+) -> None:
+    """The main job: start an attempt, grade it untouched, grade it repaired, and show both."""
+    here = session(scenarios_)
+    runs = run_demo(here, scenario, seed, shortcut or [], reports, console.grading_bar)
+    console.out.print()
+    console.side_by_side(runs)
+    console.out.print("\nReports:")
+    for label, record in runs:
+        console.out.print(f"  {label}: {reports / record.attempt / 'report.html'}", markup=False)
+    console.out.print(f"\nNext: sit it yourself: `exam start {scenario}`, then `exam brief`.")
+
+
+@command(EVALUATORS, "exam bench stale_predictions")
+def bench(
+    scenario: ScenarioId = "stale_predictions",
+    rounds: Annotated[int, typer.Option(help="How often each thing is measured.")] = 5,
+    runtime: Annotated[str, typer.Option(help="Which runtime is measured.")] = "process",
+    json: AsJson = False,
+) -> None:
+    """Measure start, memory and the overhead of grading on this machine, medians in one run."""
+    here = session()
+    runtime_named(runtime, here.home)
+    measure = benchmark_compose.measure if runtime == "compose" else benchmark.measure
+    figures = measure(here, scenario, rounds, console.say)
+    if json:
+        console.show_json([figure.model_dump(mode="json") for figure in figures])
+    else:
+        rows = [[figure.what, figure.measured, figure.limit, console.MARKS[figure.ok]] for figure in figures]
+        console.table(["figure", "measured", "limit", ""], rows)
+    if not all(figure.ok for figure in figures):
+        raise ExamError("Some figures are beyond their limits.", "Run again on a quiet machine before you believe it.")
+
+
+def _record(path: Path) -> RunRecord:
+    if not path.is_file():
+        raise UsageError(f"There is no {path}.", "Run `exam grade` first.")
+    return report.read_record(path)
+
+
+def _ports(words: list[str] | None) -> dict[str, int]:
+    ports = {}
+    for word in words or []:
+        service, _, number = word.partition("=")
+        if not number.isdigit() or not 0 < int(number) < 65536:
+            raise UsageError(f"{word!r} is no port.", "Write it as serving=3000.")
+        ports[service] = int(number)
+    return ports
+
+
+def _stack_processes() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if MARK in process.environ():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

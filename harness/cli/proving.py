@@ -1,0 +1,149 @@
+"""`exam prove`: shows its rows as they come, and writes the proof's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import console, proof
+from harness import scenario as scenarios
+from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command, session
+from harness.errors import ExamError, UsageError
+from harness.scenario import Scenario
+from harness.session import Session, runtime_named
+
+PAGES = Path("docs/proof")
+
+
+@command(AUTHORS, "exam prove stale_predictions --row healthy")
+def prove(
+    scenario: ScenarioId,
+    row: Annotated[list[str] | None, typer.Option(help="Only rows whose name begins so; repeatable.")] = None,
+    rotate: Annotated[str, typer.Option(help="Only the part that this commit's turn has.")] = "",
+    shortcuts: Annotated[int, typer.Option(help="How many shortcuts a turn has.")] = 3,
+    one: Annotated[bool, typer.Option("--one", help="A turn has a single row.")] = False,
+    write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md, and its cells beside it.")] = False,
+    recorded: Annotated[bool, typer.Option(help="Take rows that stand in docs/proof for this code as run.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
+    dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
+    runtime: Annotated[str, typer.Option(help="How the stacks run.")] = "process",
+    seeds: Annotated[int | None, typer.Option(min=1, help="Lay out so many variants instead; starts no stack.")] = None,
+    scenarios_: Roots = None,
+    json: AsJson = False,
+) -> None:
+    """Prove that the scenario grades right. Stopped, it goes on where it stopped.
+
+    With `--seeds 200` no row is run: variants are laid out and looked at, in seconds. Each must apply, differ from the
+    one before, come out the same again, and hold neither its cause nor healthy text.
+    """
+    here = session(scenarios_)
+    found = scenarios.find(scenario, here.roots)
+    if seeds is not None:
+        if row or rotate or write or fresh or dry or recorded:
+            raise UsageError("--seeds runs no rows.", f"Run `exam prove {scenario} --seeds {seeds}` alone.")
+        _prove_seeds(found, seeds, json)
+        return
+    plan = proof.plan(found)
+    rows = _chosen(plan, row or [], rotate, shortcuts, one)
+    if not rows:
+        raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
+    if dry:
+        console.table(["row", "fault", "seed"], [[each.name, each.fault, str(each.seed)] for each in rows])
+        return
+    known_as = scenario if runtime == "process" else f"{scenario}-{runtime}"
+    folder, page = here.home / "proof" / known_as, PAGES / f"{known_as}.md"
+    ledger = proof.Ledger(folder / "ledger", found, runtime, page.with_suffix(".json") if recorded else None)
+    cells = _prove(here, found, rows, runtime, folder, ledger, fresh)
+    if json:
+        console.show_json([cell.model_dump(mode="json") for cell in cells])
+    if write:
+        _write(found, plan, ledger, runtime, page)
+    _conclude(cells, () if row or rotate else (*plan.uncovered, *plan.unfailed))
+
+
+def _conclude(cells: Sequence[proof.Cell], unshown: Sequence[str]) -> None:
+    """Say how many rows are good. Raises ExamError where one is not, or something has no row that shows it."""
+    wrong = [cell.row for cell in cells if not cell.good]
+    console.out.print(f"{len(cells) - len(wrong)} of {len(cells)} rows as they must be")
+    if wrong or unshown:
+        raise ExamError(f"The proof does not hold: {', '.join([*wrong, *unshown])}.", "Look at what differs above.")
+
+
+def _chosen(plan: proof.Plan, names: Sequence[str], commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
+    """The rows of a commit's turn, or all; of these the ones whose name begins so."""
+    rows = list(plan.rows)
+    if commit:
+        rows = proof.rotating_one(rows, commit) if one else proof.rotating(rows, commit, shortcuts)
+    return [each for each in rows if not names or any(each.id.startswith(name) for name in names)]
+
+
+def _write(found: Scenario, plan: proof.Plan, ledger: proof.Ledger, runtime: str, page: Path) -> None:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    known = [cell for each in plan.rows if (cell := ledger.get(each)) is not None]
+    page.write_text(proof.markdown(found, plan, known, runtime), encoding="utf-8")
+    record = page.with_suffix(".json")
+    ledger.write_record(plan.rows, record)
+    console.out.print(f"Written: {page}, {record}", markup=False)
+
+
+def _prove(
+    here: Session,
+    found: Scenario,
+    rows: list[proof.Row],
+    runtime: str,
+    folder: Path,
+    ledger: proof.Ledger,
+    fresh: bool,
+) -> list[proof.Cell]:
+    cells: list[proof.Cell] = []
+    runner = runtime_named(runtime, here.home)
+    with console.grading_bar(found.spec.id) as progress:
+
+        def step(row: proof.Row, what: str, done: int, of: int) -> None:
+            progress(f"[{len(cells) + 1}/{len(rows)}] {row.id}: {what}", done, of)
+
+        for cell in proof.prove(rows, found, here.layouts, runner, folder, ledger, step, fresh):
+            cells.append(cell)
+            mark = console.MARKS[cell.good]
+            detail = "; ".join(cell.differs)
+            console.out.print(
+                f"{mark} {cell.row} {cell.low:g}-{cell.high:g} {cell.seconds:.0f} s {console.escape(detail)}"
+            )
+    return cells
+
+
+def _prove_seeds(found: Scenario, count: int, json: bool) -> None:
+    cells: list[proof.SeedCell] = []
+    with console.grading_bar(found.spec.id) as progress:
+        for cell in proof.prove_seeds(found, count):
+            cells.append(cell)
+            progress(f"seed {cell.seed}", len(cells), count)
+    told = proof.summary(found, cells)
+    if json:
+        console.show_json({"seeds": [cell.model_dump() for cell in cells], "summary": told.model_dump()})
+    else:
+        _show_seeds(cells, told)
+    wrong = [*(f"seed {seed}" for seed in told.failed), *(["the points at stake"] if told.problems else [])]
+    if wrong:
+        raise ExamError(f"The proof does not hold: {', '.join(wrong)}.", "Look at what stands above.")
+
+
+def _show_seeds(cells: list[proof.SeedCell], told: proof.SeedsSummary) -> None:
+    for cell in cells:
+        for problem in cell.problems:
+            console.out.print(f"{console.MARKS[False]} seed {cell.seed}: {console.escape(problem)}")
+    for problem in told.problems:
+        console.out.print(f"{console.MARKS[False]} {problem}")
+    console.table(["form", "drawn"], [[form, str(times)] for form, times in told.drawn.items()])
+    console.out.print()
+    console.table(
+        ["points at stake", "least", "most"],
+        [[skill, f"{low:g}", f"{high:g}"] for skill, (low, high) in told.points.items()],
+    )
+    console.out.print(
+        f"\n{len(cells) - len(told.failed)} of {len(cells)} seeds as they must be; "
+        f"{told.sets_of_forms} different sets of forms"
+    )
