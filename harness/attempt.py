@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import variant as variants
-from harness.errors import ExamError
+from harness.errors import ExamError, SubmissionError
 from harness.model import Finding, Record, Site, Stack, Submission, Variant
 from harness.scenario import Scenario
-from harness.workspace import changes, digests, freeze
+from harness.workspace import changes, digests, file_digest, freeze
 
 PAPERS = ("diagnosis.toml", "INCIDENT.md")
 """What a candidate writes beside the repair; said before a submission where it is missing."""
@@ -71,6 +71,26 @@ def hand_in(
     (folder / "submission.json").write_text(submission.model_dump_json(indent=1), encoding="utf-8")
     (folder / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
     return submission, sealed
+
+
+def read_submission(folder: Path) -> tuple[Submission, Attempt]:
+    """A submission from its folder. Raises SubmissionError for one that is none, or was changed since."""
+    try:
+        submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
+        sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SubmissionError(f"{folder.name} is no submission.", "Run `exam submit` first.") from exc
+    submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
+    if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
+        raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
+    return submission, sealed
+
+
+def keep(attempt: Attempt, folder: Path) -> None:
+    """Write the record of an attempt into its folder, in one piece."""
+    partial = folder / "attempt.partial"
+    partial.write_text(attempt.model_dump_json(indent=1), encoding="utf-8")
+    partial.replace(folder / "attempt.json")
 
 
 def settle_live(scenario: Scenario, variant: Variant, stack: Stack) -> None:

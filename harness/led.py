@@ -36,13 +36,19 @@ class LedStack(Protocol):
 
 
 class Led:
-    """One such attempt. Methods raise the ExamError that the proctor said, EnvironmentFault where none answers."""
+    """Implements `Leader` by asking the proctor, whose own errors are raised.
 
-    def __init__(self, stack: LedStack) -> None:
+    `journal` is where its journal goes when the attempt is handed in; without one it stays where it is.
+    """
+
+    workspace = Path(places.WORKSPACE)
+
+    def __init__(self, stack: LedStack, journal: Path | None = None) -> None:
         self._stack = stack
+        self._journal = journal
 
     def pages(self) -> dict[str, str]:
-        """Name -> address of what there is for people besides services."""
+        """See `Leader.pages`."""
         return {"proctor": self.url, **self._stack.pages()}
 
     @property
@@ -77,33 +83,48 @@ class Led:
         found: dict[str, Any] = self._ask("GET", "/status")
         return found
 
+    def restarted(self, service: str, seconds: float) -> None:
+        """Nothing: the proctor writes the journal, and of what is done from this machine it is not told."""
+
+    def reset(self, path: str) -> None:
+        """Always refused: the workspace is in the box."""
+        raise UsageError("The workspace lies in the box.", f"Run `exam reset {path}` there.")
+
     def check(self) -> list[tuple[str, Finding]]:
-        """The public checks on the live stack."""
+        """See `Leader.check`."""
         return [_finding(one) for one in self._ask("POST", "/check", {}, CHECK_SECONDS)]
 
     def rehearse(self) -> Rehearsal:
-        """A rehearsal in the attempt's own room."""
+        """See `Leader.rehearse`: in the attempt's own room."""
         found = self._ask("POST", "/rehearse", {}, REHEARSE_SECONDS)
         checks = tuple((one["check"], one["ok"], one["sentence"]) for one in found.pop("checks"))
         return Rehearsal(**found, checks=checks)
 
     def estimate(self, text: str) -> None:
-        """Write an estimate down."""
+        """See `Leader.estimate`."""
         self._ask("POST", "/estimate", {"text": text})
 
     def changed(self) -> tuple[tuple[Change, ...], list[str]]:
-        """What a submission would hold, and which papers are missing."""
+        """See `Leader.changed`."""
         found = self._ask("GET", "/changes")
         return tuple(Change(**one) for one in found["changes"]), list(found["missing"])
 
     def frozen(self) -> bool:
-        """Whether it is submitted: by its state as it lies there, so that a proctor which ended says so, too."""
+        """See `Leader.frozen`: by its state as it lies there, so that a proctor which ended says so, too."""
         with tempfile.TemporaryDirectory() as folder:
             self._stack.collect("proctor", f"{places.STATE}/attempt.json", Path(folder))
             return Attempt.model_validate_json((Path(folder) / "attempt.json").read_text(encoding="utf-8")).submitted
 
-    def submit(self) -> None:
-        """Freeze the attempt; nothing where it is frozen already."""
+    def hand_in(self, folder: Path, *, at_deadline: bool) -> None:
+        """See `Leader.hand_in`; whether it was at the deadline the proctor knows."""
+        self._freeze()
+        self._stack.collect("proctor", f"{places.STATE}/submission", folder)
+        if self._journal is not None:
+            self._stack.collect("proctor", f"{places.STATE}/journal.jsonl", folder)
+            self._journal.parent.mkdir(parents=True, exist_ok=True)
+            (folder / "journal.jsonl").replace(self._journal)
+
+    def _freeze(self) -> None:
         if self.frozen():
             return
         try:
@@ -111,13 +132,6 @@ class Led:
         except AttemptError:
             if not self.frozen():  # else the deadline came first
                 raise
-
-    def collect(self, submission: Path, journal: Path) -> None:
-        """Copy what was frozen into an empty folder, and the journal into a file."""
-        self._stack.collect("proctor", f"{places.STATE}/submission", submission)
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        self._stack.collect("proctor", f"{places.STATE}/journal.jsonl", submission)
-        (submission / "journal.jsonl").replace(journal)
 
     def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = QUICK_SECONDS

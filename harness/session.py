@@ -29,22 +29,19 @@ from filelock import FileLock
 from harness import grading, report
 from harness import scenario as scenarios
 from harness import variant as variants
-from harness.attempt import ESTIMATE, Attempt, Rehearsal, hand_in, missing_papers, public_checks, settle_live
+from harness.attempt import Attempt, keep, read_submission, settle_live
 from harness.bench import Progress as GradingProgress
-from harness.errors import AttemptError, EnvironmentFault, StackError, SubmissionError, UsageError
+from harness.errors import AttemptError, EnvironmentFault, SubmissionError, UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
+from harness.leading import BOOT_SECONDS, Here, Leader
 from harness.led import Led, LedStack
-from harness.model import Change, Finding, RunRecord, ServiceSpec, Site, Submission, Variant
+from harness.model import RunRecord, ServiceSpec, Submission, Variant
 from harness.proctor.sealed import Sealed, seal
 from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
-from harness.runtime.inside import places
 from harness.runtime.process import ProcessRuntime
 from harness.scenario import Scenario
-from harness.workspace import changes, copy_site, digests, file_digest, first_commit, freeze
-
-LIVE_BOOT_SECONDS = 300.0
-"""A stack takes 20 s on two quiet cores; on the same with twelve times the work for them it took 150 s."""
+from harness.workspace import copy_site, digests, first_commit
 
 Say = Callable[[str], None]
 
@@ -87,11 +84,11 @@ class Session:
             laid_out = time.monotonic() - began
             self._say("starting the stack")
             began = time.monotonic()
-            stack = runner.up(plan, LIVE_BOOT_SECONDS, self._say)
+            stack = runner.up(plan, BOOT_SECONDS, self._say)
             ready = time.monotonic() - began
             self._say("looking whether everything is as it should be")
             if runner.proctored:
-                Led(cast(LedStack, stack)).await_begun(LIVE_BOOT_SECONDS)
+                Led(cast(LedStack, stack)).await_begun(BOOT_SECONDS)
             else:
                 settle_live(scenario, variant, stack)
             attempt = self._begin(scenario, variant, folder, runtime, laid_out, ready)
@@ -180,16 +177,15 @@ class Session:
             ready_seconds=round(ready, 1),
             given=digests(folder / "workspace", scenario.spec.scratch),
         )
-        led = self._led(attempt)
-        if led is not None:
-            told = led.status()
+        if runtime_named(runtime, self.home).proctored:
+            told = Led(cast(LedStack, self.stack(attempt))).status()
             attempt = attempt.model_copy(update={name: told[name] for name in ("started_at", "deadline")})
             for name in ("workspace", "registry", "private", "sealed"):
                 shutil.rmtree(folder / name)  # the stack has its own; what lies here would only mislead
         else:
             event = {"scenario": scenario.spec.id, "minutes": scenario.spec.minutes}
             self.journal(attempt.id).append("started", event)
-        self._keep(attempt)
+        keep(attempt, folder)
         return attempt
 
     # --- work --------------------------------------------------------------------------------------------------------
@@ -221,23 +217,14 @@ class Session:
         """The live stack of an attempt."""
         return runtime_named(attempt.runtime, self.home).attach(self._folder(attempt) / "run")
 
-    def _led(self, attempt: Attempt) -> Led | None:
-        """The proctor that leads an attempt; None where the session does."""
-        if not runtime_named(attempt.runtime, self.home).proctored:
-            return None
-        return Led(cast(LedStack, self.stack(attempt)))
-
-    def pages(self, attempt: Attempt) -> dict[str, str]:
-        """Name -> address of what an attempt has for people besides its services."""
-        led = self._led(attempt)
-        return {} if led is None else led.pages()
-
-    def asked(self, attempt: Attempt) -> Attempt:
-        """The attempt as it stands: whether a proctor has frozen it, at the deadline or from the box, only it knows."""
-        led = self._led(attempt)
-        if led is None or attempt.submitted:
-            return attempt
-        return attempt.model_copy(update={"submitted": led.frozen()})
+    def leader(self, attempt: Attempt) -> Leader:
+        """Who leads an attempt: this session, or the proctor in its stack."""
+        runner = runtime_named(attempt.runtime, self.home)
+        journal = self.journal(attempt.id)
+        if runner.proctored:
+            return Led(cast(LedStack, self.stack(attempt)), journal.path)
+        scenario, folder = self.scenario_of(attempt), self._folder(attempt)
+        return Here(attempt, scenario, folder, journal, self.layouts, runner, self._say)
 
     def status(self, attempt: Attempt) -> tuple[ServiceStatus, ...]:
         """The services of an attempt as they stand now; the harness's own clock is not shown."""
@@ -249,116 +236,16 @@ class Session:
         mine = [spec.name for spec in scenario.spec.service if spec.owner == "candidate"]
         if service not in mine:
             raise UsageError(f"{service!r} is none of your services: {', '.join(mine)}.", "Run `exam status`.")
-        stack = self.stack(attempt)
-        seconds = stack.restart(service)
-        if self._led(attempt) is None:
-            self.journal(attempt.id).append("restarted", {"service": service, "seconds": round(seconds, 1)})
+        seconds = self.stack(attempt).restart(service)
+        self.leader(attempt).restarted(service, seconds)
         return seconds
-
-    def reset(self, attempt: Attempt, path: str) -> None:
-        """Put a file of the workspace back as it was given. Raises UsageError for a file that was not given."""
-        if self._led(attempt) is not None:
-            raise UsageError("The workspace lies in the box.", f"Run `exam reset {path}` there.")
-        if path not in attempt.given:
-            raise UsageError(f"{path!r} is no file that was given.", "Name it as seen from the workspace.")
-        scenario = self.scenario_of(attempt)
-        source = self.layouts.broken(scenario, variants.draw(scenario, attempt.seed)).workspace / path
-        target = self.workspace(attempt) / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
-        self.journal(attempt.id).append("reset", {"file": path})
-
-    def check(self, attempt: Attempt) -> list[tuple[str, Finding]]:
-        """Run the public checks on the live stack."""
-        led = self._led(attempt)
-        if led is not None:
-            return led.check()
-        found = public_checks(self.scenario_of(attempt), self.stack(attempt), self.workspace(attempt))
-        passed = sum(finding.ok is True for _, finding in found)
-        self.journal(attempt.id).append("checked", {"passed": passed, "of": len(found)})
-        return found
-
-    def estimate(self, attempt: Attempt, text: str) -> None:
-        """Write down what the candidate expects (time to repair, impact): it is shown beside what came."""
-        led = self._led(attempt)
-        if led is not None:
-            led.estimate(text[:ESTIMATE])
-            return
-        self._keep(attempt.model_copy(update={"estimate": text[:ESTIMATE]}))
-        self.journal(attempt.id).append("estimated", {"text": text[:ESTIMATE]})
-
-    def rehearse(self, attempt: Attempt) -> Rehearsal:
-        """Freeze the present state, boot it as grading would, and run the public checks on it."""
-        led = self._led(attempt)
-        if led is not None:
-            return led.rehearse()
-        scenario = self.scenario_of(attempt)
-        place = self._folder(attempt) / "rehearsal"
-        shutil.rmtree(place, ignore_errors=True)
-        runner = runtime_named(attempt.runtime, self.home)
-        try:
-            freeze(self._site(attempt), place / "submission.tar.gz", scenario.spec.scratch)
-            found = self._rehearse(attempt, scenario, runner, place)
-        finally:
-            runner.down(place / "run")
-            shutil.rmtree(place, ignore_errors=True)
-        self.journal(attempt.id).append("rehearsed", {"boots": found.boots, "seconds": found.seconds})
-        return found
-
-    def _rehearse(self, attempt: Attempt, scenario: Scenario, runner: Runtime, place: Path) -> Rehearsal:
-        variant = variants.draw(scenario, attempt.seed)
-        healthy = self.layouts.healthy(scenario, variant)
-        grading.lay_out_submission(
-            place / "submission.tar.gz", scenario, healthy, place / "workspace", place / "registry"
-        )
-        (place / "clock").write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
-        plan = StackPlan(
-            name="rehearsal",
-            folder=place / "run",
-            scenario=scenario.folder,
-            workspace=place / "workspace",
-            registry=place / "registry",
-            private=self._site(attempt).private,
-            clock=place / "clock",
-            services=scenario.spec.service,
-            jobs=scenario.spec.job,
-            environment=scenario.spec.environment,
-            graded=True,
-        )
-        began = time.monotonic()
-        try:
-            stack = runner.up(plan, LIVE_BOOT_SECONDS, self._say)
-        except StackError as exc:
-            return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
-        seconds = round(time.monotonic() - began, 1)
-        found = public_checks(scenario, stack, plan.workspace)
-        return Rehearsal(
-            boots=True,
-            seconds=seconds,
-            sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
-            checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
-        )
 
     # --- submit ------------------------------------------------------------------------------------------------------
 
-    def changed(self, attempt: Attempt) -> tuple[Change, ...]:
-        """What the candidate changed in the workspace so far."""
-        led = self._led(attempt)
-        if led is not None:
-            return led.changed()[0]
-        scratch = self.scenario_of(attempt).spec.scratch
-        return changes(attempt.given, digests(self.workspace(attempt), scratch))
-
-    def missing_papers(self, attempt: Attempt) -> list[str]:
-        """Which of the papers a candidate writes are not there yet."""
-        led = self._led(attempt)
-        return led.changed()[1] if led is not None else missing_papers(self.workspace(attempt))
-
     def submit(self, attempt: Attempt, *, at_deadline: bool = False) -> Submission:
-        """Freeze workspace and registry into a submission. Raises AttemptError the second time.
+        """Freeze workspace and registry into a submission, whole or not at all. Raises AttemptError the second time.
 
-        After the deadline the state counts as it is then, marked late. Where a proctor leads the attempt, it freezes,
-        if it has not done so from the box or at the deadline, and what it froze is collected.
+        Where a proctor leads the attempt and froze it before, that is collected.
         """
         with FileLock(self._folder(attempt) / "submit.lock"):
             attempt = self.attempt(attempt.id)
@@ -366,36 +253,22 @@ class Session:
                 raise AttemptError(
                     f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
                 )
-            led = self._led(attempt)
-            if led is not None:
-                led.submit()
-                return self._collect(attempt, led)
             folder = self.home / "submissions" / attempt.id
-            submission, sealed = hand_in(
-                attempt, self.scenario_of(attempt), self._site(attempt), folder, at_deadline=at_deadline
-            )
-            self._keep(sealed)
-        self.journal(attempt.id).append("submitted", {"sha256": submission.sha256, "at_deadline": at_deadline})
-        return submission
-
-    def _collect(self, attempt: Attempt, led: Led) -> Submission:
-        """Bring home what a proctor froze: whole or not at all. The rest of the attempt is as this session knows it."""
-        folder = self.home / "submissions" / attempt.id
-        partial = folder.with_name(f".{attempt.id}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        led.collect(partial, self.journal(attempt.id).path)
-        _, sealed = read_submission(partial)
-        known = attempt.model_dump(include={"folder_of_scenario", "laid_out_seconds", "ready_seconds"})
-        sealed = sealed.model_copy(update=known)
-        (partial / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
-        partial.replace(folder)
-        self._keep(sealed)
+            partial = folder.with_name(f".{attempt.id}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            self.leader(attempt).hand_in(partial, at_deadline=at_deadline)
+            _, sealed = read_submission(partial)
+            known = attempt.model_dump(include={"folder_of_scenario", "laid_out_seconds", "ready_seconds"})
+            sealed = sealed.model_copy(update=known)  # what only this session knows of it
+            (partial / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+            partial.replace(folder)
+            keep(sealed, self._folder(attempt))
         return read_submission(folder)[0]
 
     def _collect_frozen(self, name: str) -> None:
         """Collect what a proctor has frozen meanwhile and nobody has asked for yet."""
         for attempt in self.attempts():
-            if name in ("", attempt.id) and not attempt.submitted and self.asked(attempt).submitted:
+            if name in ("", attempt.id) and not attempt.submitted and self.leader(attempt).frozen():
                 self.submit(attempt)
 
     # --- grade and report --------------------------------------------------------------------------------------------
@@ -409,16 +282,16 @@ class Session:
 
     def _submission_folder(self, name: str) -> Path:
         root = self.home / "submissions"
+        found = sorted(root.glob("[!.]*"))  # what was being handed in when something ended it begins with a dot
         if name and Path(name).is_file():
             return Path(name).absolute().parent
         if name:
             if not (root / name).is_dir():
-                known = ", ".join(sorted(path.name for path in root.glob("*"))) or "none"
+                known = ", ".join(path.name for path in found) or "none"
                 raise SubmissionError(
                     f"There is no submission {name!r}; there are: {known}.", "Run `exam submit` first."
                 )
             return root / name
-        found = sorted(root.glob("*"))
         if len(found) != 1:
             names = ", ".join(path.name for path in found) or "none"
             raise SubmissionError(f"Which submission? There are: {names}.", "Name one: `exam grade NAME`.")
@@ -508,36 +381,8 @@ class Session:
         """The journal of an attempt."""
         return Journal(self.home / "journals" / f"{name}.jsonl")
 
-    def workspace(self, attempt: Attempt) -> Path:
-        """The folder in which the candidate works; as seen from the box where a proctor leads the attempt."""
-        if runtime_named(attempt.runtime, self.home).proctored:
-            return Path(places.WORKSPACE)
-        return self._folder(attempt) / "workspace"
-
     def _folder(self, attempt: Attempt) -> Path:
         return self.home / "attempts" / attempt.id
-
-    def _site(self, attempt: Attempt) -> Site:
-        return site_in(self._folder(attempt))
-
-    def _keep(self, attempt: Attempt) -> None:
-        path = self._folder(attempt) / "attempt.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(attempt.model_dump_json(indent=1), encoding="utf-8")
-        partial.replace(path)
-
-
-def read_submission(folder: Path) -> tuple[Submission, Attempt]:
-    """A submission from its folder. Raises SubmissionError for one that is none, or was changed since."""
-    try:
-        submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
-        sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise SubmissionError(f"{folder.name} is no submission.", "Run `exam submit` first.") from exc
-    submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
-    if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
-        raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
-    return submission, sealed
 
 
 def runtime_named(name: str, home: Path) -> Runtime:

@@ -46,23 +46,23 @@ def status(
 ) -> None:
     """Show the services of the attempt, where the time stands, and where the workspace lies."""
     here = session()
-    attempt = here.asked(here.attempt(name))
+    attempt = here.attempt(name)
     if env:
         for variable, value in here.stack(attempt).variables().items():
             console.out.print(f"export {variable}={shlex.quote(value)}", markup=False)
         return
-    lines = here.status(attempt)
+    lines, leader = here.status(attempt), here.leader(attempt)
+    submitted, pages = attempt.submitted or leader.frozen(), leader.pages()
     if json:
-        shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
+        shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline"})
         services = [line.model_dump(mode="json") for line in lines]
-        console.show_json(
-            {**shown, "workspace": str(here.workspace(attempt)), "services": services, "pages": here.pages(attempt)}
-        )
+        more = {"submitted": submitted, "workspace": str(leader.workspace), "services": services, "pages": pages}
+        console.show_json(shown | more)
         return
-    ended = "submitted" if attempt.submitted else f"ends at {attempt.deadline}"
-    console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {here.workspace(attempt)}\n")
+    ended = "submitted" if submitted else f"ends at {attempt.deadline}"
+    console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {leader.workspace}\n")
     rows = [[line.name, line.state, line.url, line.detail] for line in lines]
-    rows += [[page, "", url, ""] for page, url in here.pages(attempt).items()]
+    rows += [[page, "", url, ""] for page, url in pages.items()]
     console.table(["service", "state", "address", ""], rows)
 
 
@@ -92,7 +92,7 @@ def restart(
 def reset(file: Annotated[str, typer.Argument(help="A file, as seen from the workspace.")], name: Name = "") -> None:
     """Put a file of the workspace back as it was given."""
     here = session()
-    here.reset(here.attempt(name), file)
+    here.leader(here.attempt(name)).reset(file)
     console.out.print(f"{file} is as it was given.")
 
 
@@ -100,7 +100,7 @@ def reset(file: Annotated[str, typer.Argument(help="A file, as seen from the wor
 def check(name: Name = "", json: AsJson = False) -> None:
     """Run the public checks on the live stack. Hidden checks remain: they decide."""
     here = session()
-    _show_checks(here.check(here.attempt(name)), json)
+    _show_checks(here.leader(here.attempt(name)).check(), json)
 
 
 @command(CANDIDATES, 'exam estimate "45 minutes; every answer since Monday is affected"')
@@ -109,7 +109,7 @@ def estimate(
 ) -> None:
     """Write down what you expect. It earns no points; the report shows it beside what came."""
     here = session()
-    here.estimate(here.attempt(name), text)
+    here.leader(here.attempt(name)).estimate(text)
     console.out.print("Written down.")
 
 
@@ -117,7 +117,7 @@ def estimate(
 def rehearse(name: Name = "", json: AsJson = False) -> None:
     """Boot what would be graded if it were submitted now, and run the public checks on it."""
     here = session()
-    found = here.rehearse(here.attempt(name))
+    found = here.leader(here.attempt(name)).rehearse()
     if json:
         console.show_json(found)
     else:
@@ -141,11 +141,12 @@ def submit(
         raise AttemptError(
             f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
         )
-    frozen = here.asked(attempt).submitted
+    leader = here.leader(attempt)
+    frozen = leader.frozen()
     if not json and not frozen:
-        changed = here.changed(attempt)
+        changed, missing = leader.changed()
         console.table(["change", "file"], [[change.how, console.foreign(change.path)] for change in changed])
-        console.out.print(_papers(here.missing_papers(attempt)), markup=False)
+        console.out.print(_papers(missing), markup=False)
     if not yes and not frozen and not typer.confirm("Hand this in?"):
         console.out.print("Nothing was handed in.")
         return

@@ -81,14 +81,14 @@ def start(
     here = session(scenarios_)
     drawn = seed if seed is not None else random.SystemRandom().randrange(1, 2**31)
     attempt, stack = here.start(scenario, drawn, name=name, runtime=runtime, ports=_ports(port))
-    urls = {line.name: line.url for line in stack.status() if line.url} | here.pages(attempt)
+    leader = here.leader(attempt)
+    urls = {line.name: line.url for line in stack.status() if line.url} | leader.pages()
     if json:
         shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario"})
-        workspace = str(here.workspace(attempt))
-        console.show_json({**shown, "workspace": workspace, "urls": urls})
+        console.show_json({**shown, "workspace": str(leader.workspace), "urls": urls})
         return
     console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
-    console.table(["", ""], [["workspace", str(here.workspace(attempt))], *map(list, urls.items())])
+    console.table(["", ""], [["workspace", str(leader.workspace)], *map(list, urls.items())])
     console.out.print(
         "\nNext: `exam brief` says what is asked; `exam status`, `exam logs serving -f` and `exam restart serving`\n"
         "work from any terminal; `exam check` runs the public checks; `exam submit` ends the attempt."

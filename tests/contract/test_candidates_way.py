@@ -89,7 +89,7 @@ def test_the_whole_way_of_the_tiny_scenario(session: Session, tmp_path: Path) ->
         assert "Handed in after" in box.exam("submit", said=b"y\n")
         assert box.run("exam", "submit", "--yes").returncode == 7
         box.edit("word.txt", b"too late")
-        assert session.asked(attempt).submitted
+        assert session.leader(attempt).frozen()
         record, _ = session.grade("ada", tmp_path / "reports", lambda what, done, of: None)
     assert {item.result.outcome for item in record.score.checks} == {Outcome.PASS}
     assert record.certifiable
@@ -107,7 +107,7 @@ def test_at_the_deadline_the_proctor_freezes_and_the_host_collects(tiny_root: Pa
     session = Session(tmp_path / "home", [pack])
     with sitting(session, "tiny", 5) as (attempt, box):
         box.edit("word.txt", b"as it was")
-        until(lambda: session.asked(attempt).submitted, 60.0)
+        until(lambda: session.leader(attempt).frozen(), 60.0)
         box.edit("word.txt", b"too late")
         submission = session.submit(session.attempt("ada"))
         assert not submission.late

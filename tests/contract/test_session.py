@@ -38,17 +38,17 @@ def graded(session: Session, name: str, reports: Path) -> RunRecord:
 def test_a_whole_attempt(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # reports are named relative to it, as people do
     attempt = started(session)
-    workspace = session.workspace(attempt)
+    workspace = session.leader(attempt).workspace
     assert (workspace / ".git").is_dir()
-    assert session.check(attempt)[0][1].ok is True
+    assert session.leader(attempt).check()[0][1].ok is True
     (workspace / "word.txt").write_text("healthy", encoding="utf-8")
     (workspace / "diagnosis.toml").write_text(
         '[[claim]]\ncomponent = "page"\nkind = "wrong_word"\nfirst_bad_day = "unknown"\npointer = "word.txt"\n',
         encoding="utf-8",
     )
-    session.estimate(attempt, "five minutes")
-    assert session.rehearse(attempt).boots
-    assert [(change.path, change.how) for change in session.changed(attempt)] == [
+    session.leader(attempt).estimate("five minutes")
+    assert session.leader(attempt).rehearse().boots
+    assert [(change.path, change.how) for change in session.leader(attempt).changed()[0]] == [
         ("diagnosis.toml", "added"),
         ("word.txt", "changed"),
     ]
@@ -81,7 +81,7 @@ def test_an_untouched_attempt_earns_nothing(session: Session, tmp_path: Path) ->
 
 def test_what_is_fixed_is_graded_from_fresh_copies(session: Session) -> None:
     attempt = started(session)
-    (session.workspace(attempt) / "given.txt").write_text("forged", encoding="utf-8")
+    (session.leader(attempt).workspace / "given.txt").write_text("forged", encoding="utf-8")
     session.submit(attempt)
     healthy = session.layouts.healthy(session.scenario_of(attempt), _variant(session, attempt))
     target = session.home / "unpacked"
@@ -99,8 +99,10 @@ def test_a_stack_that_does_not_come_up_fails_every_check(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = started(session)
-    (session.workspace(attempt) / "bin" / "serve").write_text("#!/bin/sh\necho a typo; exit 1\n", encoding="utf-8")
-    assert not session.rehearse(attempt).boots
+    (session.leader(attempt).workspace / "bin" / "serve").write_text(
+        "#!/bin/sh\necho a typo; exit 1\n", encoding="utf-8"
+    )
+    assert not session.leader(attempt).rehearse().boots
     session.submit(attempt)
     record = graded(session, "a", tmp_path)
     assert {item.result.outcome for item in record.score.checks} == {Outcome.FAIL}
@@ -167,13 +169,13 @@ def test_an_attempt_that_does_not_start_leaves_nothing(session: Session) -> None
 
 def test_reset_puts_a_file_back(session: Session) -> None:
     attempt = started(session)
-    path = session.workspace(attempt) / "word.txt"
+    path = session.leader(attempt).workspace / "word.txt"
     given = path.read_text(encoding="utf-8")
     path.unlink()
-    session.reset(attempt, "word.txt")
+    session.leader(attempt).reset("word.txt")
     assert path.read_text(encoding="utf-8") == given
     with pytest.raises(UsageError, match="no file that was given"):
-        session.reset(attempt, "../attempt.json")
+        session.leader(attempt).reset("../attempt.json")
 
 
 def test_only_the_candidates_services_are_restarted(session: Session) -> None:

@@ -1,0 +1,175 @@
+"""Who leads an attempt that is under way: the harness on this machine (`Here`), or a proctor in its stack (`Led`)."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness import grading
+from harness import variant as variants
+from harness.attempt import ESTIMATE, Attempt, Rehearsal, hand_in, keep, missing_papers, public_checks
+from harness.errors import StackError, UsageError
+from harness.journal import Journal
+from harness.layout import Layouts, site_in
+from harness.model import Change, Finding
+from harness.runtime.base import Runtime, StackPlan
+from harness.scenario import Scenario
+from harness.workspace import changes, digests, freeze
+
+BOOT_SECONDS = 300.0
+"""A stack takes 20 s on two quiet cores; on the same with twelve times the work for them it took 150 s."""
+
+
+class Leader(Protocol):
+    """What can be asked of an attempt under way. Whoever leads it keeps its clock and writes its journal.
+
+    Methods raise AttemptError for what an attempt in this state cannot do, and EnvironmentFault where nobody answers.
+    """
+
+    @property
+    def workspace(self) -> Path:
+        """The folder in which the candidate works, as the candidate sees it."""
+
+    def pages(self) -> dict[str, str]:
+        """Name -> address of what there is for people besides the services."""
+
+    def frozen(self) -> bool:
+        """Whether the attempt is submitted: from here, from where the candidate works, or by its deadline."""
+
+    def restarted(self, service: str, seconds: float) -> None:
+        """Write down that a service was restarted from here."""
+
+    def reset(self, path: str) -> None:
+        """Put a file of the workspace back as it was given. Raises UsageError for a file that was not given."""
+
+    def check(self) -> list[tuple[str, Finding]]:
+        """Run the public checks on the live stack."""
+
+    def estimate(self, text: str) -> None:
+        """Write down what the candidate expects (time to repair, impact): it is shown beside what came."""
+
+    def rehearse(self) -> Rehearsal:
+        """Freeze the present state, boot it as grading would, and run the public checks on it."""
+
+    def changed(self) -> tuple[tuple[Change, ...], list[str]]:
+        """What the candidate changed in the workspace so far, and which papers are missing."""
+
+    def hand_in(self, folder: Path, *, at_deadline: bool) -> None:
+        """Freeze the attempt into an empty folder (submission.tar.gz, submission.json, sealed.json).
+
+        What was frozen before, by a proctor, is collected.
+        """
+
+
+@dataclass(frozen=True)
+class Here:
+    """Implements `Leader` for an attempt whose stack consists of processes here. `folder` is the attempt's own."""
+
+    attempt: Attempt
+    scenario: Scenario
+    folder: Path
+    journal: Journal
+    layouts: Layouts
+    runtime: Runtime
+    say: Callable[[str], None]
+
+    @property
+    def workspace(self) -> Path:
+        """See `Leader.workspace`."""
+        return site_in(self.folder).workspace
+
+    def pages(self) -> dict[str, str]:
+        """See `Leader.pages`: the harness has none here."""
+        return {}
+
+    def frozen(self) -> bool:
+        """See `Leader.frozen`."""
+        return self.attempt.submitted
+
+    def restarted(self, service: str, seconds: float) -> None:
+        """See `Leader.restarted`."""
+        self.journal.append("restarted", {"service": service, "seconds": round(seconds, 1)})
+
+    def reset(self, path: str) -> None:
+        """See `Leader.reset`."""
+        if path not in self.attempt.given:
+            raise UsageError(f"{path!r} is no file that was given.", "Name it as seen from the workspace.")
+        variant = variants.draw(self.scenario, self.attempt.seed)
+        target = self.workspace / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(self.layouts.broken(self.scenario, variant).workspace / path, target)
+        self.journal.append("reset", {"file": path})
+
+    def check(self) -> list[tuple[str, Finding]]:
+        """See `Leader.check`."""
+        found = public_checks(self.scenario, self.runtime.attach(self.folder / "run"), self.workspace)
+        passed = sum(finding.ok is True for _, finding in found)
+        self.journal.append("checked", {"passed": passed, "of": len(found)})
+        return found
+
+    def estimate(self, text: str) -> None:
+        """See `Leader.estimate`."""
+        keep(self.attempt.model_copy(update={"estimate": text[:ESTIMATE]}), self.folder)
+        self.journal.append("estimated", {"text": text[:ESTIMATE]})
+
+    def rehearse(self) -> Rehearsal:
+        """See `Leader.rehearse`."""
+        place = self.folder / "rehearsal"
+        shutil.rmtree(place, ignore_errors=True)
+        try:
+            freeze(site_in(self.folder), place / "submission.tar.gz", self.scenario.spec.scratch)
+            found = self._boot(self._plan(place))
+        finally:
+            self.runtime.down(place / "run")
+            shutil.rmtree(place, ignore_errors=True)
+        self.journal.append("rehearsed", {"boots": found.boots, "seconds": found.seconds})
+        return found
+
+    def _plan(self, place: Path) -> StackPlan:
+        """The stack of what was frozen into a folder, laid out there as grading lays it out."""
+        variant = variants.draw(self.scenario, self.attempt.seed)
+        healthy, site = self.layouts.healthy(self.scenario, variant), site_in(place)
+        grading.lay_out_submission(place / "submission.tar.gz", self.scenario, healthy, site.workspace, site.registry)
+        (place / "clock").write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
+        return StackPlan(
+            name="rehearsal",
+            folder=place / "run",
+            scenario=self.scenario.folder,
+            workspace=site.workspace,
+            registry=site.registry,
+            private=site_in(self.folder).private,
+            clock=place / "clock",
+            services=self.scenario.spec.service,
+            jobs=self.scenario.spec.job,
+            environment=self.scenario.spec.environment,
+            graded=True,
+        )
+
+    def _boot(self, plan: StackPlan) -> Rehearsal:
+        began = time.monotonic()
+        try:
+            stack = self.runtime.up(plan, BOOT_SECONDS, self.say)
+        except StackError as exc:
+            return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
+        seconds = round(time.monotonic() - began, 1)
+        found = public_checks(self.scenario, stack, plan.workspace)
+        return Rehearsal(
+            boots=True,
+            seconds=seconds,
+            sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
+            checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
+        )
+
+    def changed(self) -> tuple[tuple[Change, ...], list[str]]:
+        """See `Leader.changed`."""
+        now = digests(self.workspace, self.scenario.spec.scratch)
+        return changes(self.attempt.given, now), missing_papers(self.workspace)
+
+    def hand_in(self, folder: Path, *, at_deadline: bool) -> None:
+        """See `Leader.hand_in`. After the deadline the state counts as it is then, marked late."""
+        submission, _ = hand_in(self.attempt, self.scenario, site_in(self.folder), folder, at_deadline=at_deadline)
+        self.journal.append("submitted", {"sha256": submission.sha256, "at_deadline": at_deadline})
