@@ -16,6 +16,7 @@ from harness.scenario import Scenario
 from harness.session import Session, runtime_named
 
 PAGES = Path("docs/proof")
+AS_PROCESSES = "process"
 
 
 @command(AUTHORS, "exam prove stale_predictions --row healthy")
@@ -36,6 +37,8 @@ def prove(
 ) -> None:
     """Prove that the scenario grades right. Stopped, it goes on where it stopped.
 
+    On another runtime than this machine's processes, rows are those that must get the same verdicts everywhere.
+
     With `--seeds 200` no row is run: variants are laid out and looked at, in seconds. Each must apply, differ from the
     one before, come out the same again, and hold neither its cause nor healthy text.
     """
@@ -47,20 +50,18 @@ def prove(
         _prove_seeds(found, seeds, json)
         return
     plan = proof.plan(found)
-    rows = _chosen(plan, row or [], rotate, shortcuts, one)
+    rows = _turn(plan, rotate, shortcuts, one) if rotate else _named(plan, row or [], runtime)
     if not rows:
         raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
     if dry:
         console.table(["row", "fault", "seed"], [[each.name, each.fault, str(each.seed)] for each in rows])
         return
-    known_as = scenario if runtime == "process" else f"{scenario}-{runtime}"
-    folder, page = here.home / "proof" / known_as, PAGES / f"{known_as}.md"
-    ledger = proof.Ledger(folder / "ledger", found, runtime, page.with_suffix(".json") if recorded else None)
-    cells = _prove(here, found, rows, runtime, folder, ledger, fresh)
+    ledger = _ledger(here, found, runtime, recorded)
+    cells = _prove(here, found, rows, runtime, ledger, fresh)
     if json:
         console.show_json([cell.model_dump(mode="json") for cell in cells])
     if write:
-        _write(found, plan, ledger, runtime, page)
+        _write(found, plan, ledger, _ledger(here, found, AS_PROCESSES, True), runtime)
     _conclude(cells, () if row or rotate else (*plan.uncovered, *plan.unfailed))
 
 
@@ -72,21 +73,43 @@ def _conclude(cells: Sequence[proof.Cell], unshown: Sequence[str]) -> None:
         raise ExamError(f"The proof does not hold: {', '.join([*wrong, *unshown])}.", "Look at what differs above.")
 
 
-def _chosen(plan: proof.Plan, names: Sequence[str], commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
-    """The rows of a commit's turn, or all; of these the ones whose name begins so."""
-    rows = list(plan.rows)
-    if commit:
-        rows = proof.rotating_one(rows, commit) if one else proof.rotating(rows, commit, shortcuts)
-    return [each for each in rows if not names or any(each.id.startswith(name) for name in names)]
+def _named(plan: proof.Plan, names: Sequence[str], runtime: str) -> list[proof.Row]:
+    """The rows whose name begins so; without names all that the runtime must show."""
+    if names:
+        return [row for row in plan.rows if any(row.id.startswith(name) for name in names)]
+    return list(plan.rows) if runtime == AS_PROCESSES else proof.shown_anywhere(plan.rows)
 
 
-def _write(found: Scenario, plan: proof.Plan, ledger: proof.Ledger, runtime: str, page: Path) -> None:
+def _turn(plan: proof.Plan, commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
+    return proof.rotating_one(plan.rows, commit) if one else proof.rotating(plan.rows, commit, shortcuts)
+
+
+def _known_as(found: Scenario, runtime: str) -> str:
+    return found.spec.id if runtime == AS_PROCESSES else f"{found.spec.id}-{runtime}"
+
+
+def _ledger(here: Session, found: Scenario, runtime: str, recorded: bool) -> proof.Ledger:
+    known_as = _known_as(found, runtime)
+    record = PAGES / f"{known_as}.json" if recorded else None
+    return proof.Ledger(here.home / "proof" / known_as / "ledger", found, runtime, record)
+
+
+def _write(found: Scenario, plan: proof.Plan, ledger: proof.Ledger, as_processes: proof.Ledger, runtime: str) -> None:
+    page = PAGES / f"{_known_as(found, runtime)}.md"
     page.parent.mkdir(parents=True, exist_ok=True)
-    known = [cell for each in plan.rows if (cell := ledger.get(each)) is not None]
-    page.write_text(proof.markdown(found, plan, known, runtime), encoding="utf-8")
+    if runtime == AS_PROCESSES:
+        text = proof.markdown(found, plan, list(_known(ledger, plan.rows).values()))
+    else:
+        rows = proof.shown_anywhere(plan.rows)
+        text = proof.parity(found, rows, runtime, _known(as_processes, rows), _known(ledger, rows))
+    page.write_text(text, encoding="utf-8")
     record = page.with_suffix(".json")
     ledger.write_record(plan.rows, record)
     console.out.print(f"Written: {page}, {record}", markup=False)
+
+
+def _known(ledger: proof.Ledger, rows: Sequence[proof.Row]) -> dict[str, proof.Cell]:
+    return {row.id: cell for row in rows if (cell := ledger.get(row)) is not None}
 
 
 def _prove(
@@ -94,12 +117,11 @@ def _prove(
     found: Scenario,
     rows: list[proof.Row],
     runtime: str,
-    folder: Path,
     ledger: proof.Ledger,
     fresh: bool,
 ) -> list[proof.Cell]:
     cells: list[proof.Cell] = []
-    runner = runtime_named(runtime, here.home)
+    runner, folder = runtime_named(runtime, here.home), here.home / "proof" / _known_as(found, runtime)
     with console.grading_bar(found.spec.id) as progress:
 
         def step(row: proof.Row, what: str, done: int, of: int) -> None:

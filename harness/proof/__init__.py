@@ -14,8 +14,18 @@ Beside the rows, `seeds` lays out many variants without a stack, and says what a
 """
 
 from harness.proof.ledger import Ledger, prove
-from harness.proof.page import markdown
-from harness.proof.rows import Expect, Plan, Row, covering_seeds, plan, read_expect, rotating, rotating_one
+from harness.proof.page import markdown, parity, same_verdicts
+from harness.proof.rows import (
+    Expect,
+    Plan,
+    Row,
+    covering_seeds,
+    plan,
+    read_expect,
+    rotating,
+    rotating_one,
+    shown_anywhere,
+)
 from harness.proof.run import Cell, job_of, judge, lay_out_row, run_row, true_diagnosis
 from harness.proof.seeds import SeedCell, SeedsSummary, prove_seeds, summary
 
@@ -32,6 +42,7 @@ __all__ = [
     "judge",
     "lay_out_row",
     "markdown",
+    "parity",
     "plan",
     "prove",
     "prove_seeds",
@@ -39,6 +50,8 @@ __all__ = [
     "rotating",
     "rotating_one",
     "run_row",
+    "same_verdicts",
+    "shown_anywhere",
     "summary",
     "true_diagnosis",
 ]

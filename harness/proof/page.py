@@ -1,8 +1,8 @@
-"""The proof of a scenario as a page."""
+"""The proof of a scenario as a page, and what another runtime says of the same rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 from harness import grading
@@ -11,15 +11,13 @@ from harness.proof.run import UNTOUCHED_AT_MOST, Cell
 from harness.scenario import Scenario
 
 
-def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell], runtime: str) -> str:
+def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
     """The proof as a page: matrix, seeds and versions."""
-    how = "" if runtime == "process" else f" --runtime {runtime}"
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in grading.PACKAGES)
     seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in proof.rows}))
     lines = [
-        f"# Proof of {scenario.spec.id}" + (f" on {runtime}" if how else ""),
+        f"# Proof of {scenario.spec.id}",
         "",
-        f"Made by `exam prove {scenario.spec.id} --write{how}`. Seeds: {seeds}. Versions: {versions}.",
+        f"Made by `exam prove {scenario.spec.id} --write`. Seeds: {seeds}. Versions: {_versions()}.",
         "",
         "A shortcut is everything healthy but for one fault and a wrong repair of it; it runs the checks of that",
         "fault's slot and those that its expect.toml names. Other rows run every check.",
@@ -36,6 +34,38 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell], runtime: st
         "",
     ]
     return "\n".join(lines)
+
+
+def parity(
+    scenario: Scenario, rows: Sequence[Row], runtime: str, here: Mapping[str, Cell], there: Mapping[str, Cell]
+) -> str:
+    """Verdicts by row id: `here` those of processes on this machine, `there` those of another runtime."""
+    lines = [
+        f"# {scenario.spec.id} on {runtime}",
+        "",
+        f"Made by `exam prove {scenario.spec.id} --runtime {runtime} --write`. Versions: {_versions()}.",
+        "",
+        f"| row | failed as processes | failed on {runtime} | same |",
+        "| --- | --- | --- | --- |",
+        *(_parity_line(row, here.get(row.id), there.get(row.id)) for row in rows),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def same_verdicts(one: Cell, other: Cell) -> bool:
+    """Whether the same checks failed, and all others passed, in both."""
+    return set(one.failed) == set(other.failed) and not one.unsure and not other.unsure
+
+
+def _parity_line(row: Row, here: Cell | None, there: Cell | None) -> str:
+    told = [", ".join(cell.failed) or "none" if cell is not None else "not run" for cell in (here, there)]
+    same = "" if here is None or there is None else "yes" if same_verdicts(here, there) else "NO"
+    return f"| {row.id} | {told[0]} | {told[1]} | {same} |"
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {metadata.version(name)}" for name in grading.PACKAGES)
 
 
 def _line(row: Row, cell: Cell | None) -> str:

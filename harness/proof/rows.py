@@ -123,6 +123,12 @@ def rotating_one(rows: Sequence[Row], commit: str) -> list[Row]:
     return [of_kind[turn // len(kinds) % len(of_kind)]]
 
 
+def shown_anywhere(rows: Sequence[Row]) -> list[Row]:
+    """Rows that every runtime must give the same verdicts: the healthy tree, the untouched variant, every shortcut."""
+    first = [next(row for row in rows if row.kind == kind) for kind in ("healthy", "untouched")]
+    return [*first, *(row for row in rows if row.kind == "shortcut")]
+
+
 def _folders(scenario: Scenario, kind: str) -> list[Path]:
     return sorted(path.parent for path in (scenario.folder / kind).glob("*/apply.py"))
 

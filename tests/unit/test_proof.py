@@ -155,6 +155,30 @@ def test_a_stopped_proof_resumes_and_a_changed_scenario_starts_again(tiny: Scena
     assert Ledger(tmp_path / "ledger", scenarios.load(folder), "process").get(row) is None
 
 
+def test_another_runtime_shows_the_healthy_tree_the_untouched_variant_and_every_shortcut(tiny: Scenario) -> None:
+    plan = proof.plan(tiny)
+    shown = proof.shown_anywhere(plan.rows)
+    assert [row.kind for row in shown[:2]] == ["healthy", "untouched"]
+    assert set(shown[2:]) == {row for row in plan.rows if row.kind == "shortcut"}
+
+
+def test_verdicts_of_two_runtimes_stand_beside_each_other(tiny: Scenario) -> None:
+    healthy, untouched, shortcut, *_ = shown = proof.shown_anywhere(proof.plan(tiny).rows)
+
+    def cell(row: Row, *failed: str, unsure: bool = False) -> Cell:
+        return Cell(row=row.id, kind=row.kind, good=True, low=0, high=0, failed=failed, unsure=unsure)
+
+    here = {healthy.id: cell(healthy), untouched.id: cell(untouched, "says_healthy")}
+    there = {healthy.id: cell(healthy), untouched.id: cell(untouched, "answers", "says_healthy")}
+    text = proof.parity(tiny, shown, "compose", here, there)
+    assert f"| {healthy.id} | none | none | yes |" in text
+    assert f"| {untouched.id} | says_healthy | answers, says_healthy | NO |" in text
+    assert f"| {shortcut.id} | not run | not run |  |" in text
+    assert not proof.same_verdicts(cell(healthy), cell(healthy, unsure=True)), (
+        "what was not measured agrees with nothing"
+    )
+
+
 def test_the_true_diagnosis_names_every_drawn_fault(tiny: Scenario, tmp_path: Path) -> None:
     text = proof.true_diagnosis(tiny, variants.draw(tiny, 1), Layouts(tmp_path))
     assert 'component = "page"' in text
