@@ -13,6 +13,7 @@ from harness import scenario as scenarios
 from harness.cli.app import CANDIDATES, AsJson, Name, Roots, command, session
 from harness.errors import AttemptError
 from harness.model import Finding
+from harness.vocabulary import vocabulary as meaning_of
 
 
 @command(CANDIDATES, "exam brief")
@@ -28,12 +29,11 @@ def brief(
     if not vocabulary:
         console.show_markdown(found.brief)
         return
-    rules = found.spec.diagnosis
-    console.table(["component"], [[word] for word in rules.components])
-    console.out.print()
-    console.table(["kind"], [[word] for word in rules.kinds])
-    console.out.print()
-    console.table(["fact", "question"], [[fact.name, fact.question] for fact in found.spec.fact])
+    words = meaning_of(found)
+    for title, named in (("component", words["components"]), ("kind", words["kinds"])):
+        console.table([title, "meaning"], [[word, words["meanings"].get(word, "")] for word in named])
+        console.out.print()
+    console.table(["fact", "question"], [[fact["name"], fact["question"]] for fact in words["facts"]])
 
 
 @command(CANDIDATES, "exam status")

@@ -33,10 +33,9 @@ def brief(told: argparse.Namespace) -> int:
     if told.json:
         show_json(found)
         return 0
-    table(["component"], [[word] for word in found["components"]])
-    say()
-    table(["kind"], [[word] for word in found["kinds"]])
-    say()
+    for title, words in (("component", found["components"]), ("kind", found["kinds"])):
+        table([title, "meaning"], [[word, found["meanings"].get(word, "")] for word in words])
+        say()
     table(["fact", "question"], [[fact["name"], fact["question"]] for fact in found["facts"]])
     return 0
 

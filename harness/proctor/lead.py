@@ -37,6 +37,7 @@ from harness.proctor.snapshot import snapshot, snapshot_registry
 from harness.runtime.base import ServiceStatus
 from harness.scenario import Scenario
 from harness.text import plain
+from harness.vocabulary import vocabulary
 from harness.waiting import DeadlinePassed, until
 from harness.workspace import Budget, changes, copy_registry, digests, freeze
 
@@ -177,10 +178,8 @@ class Proctor:
         return self._attempt
 
     def vocabulary(self) -> dict[str, Any]:
-        """The words that a diagnosis may use, and the facts that it may state."""
-        spec = self.scenario.spec
-        facts = [{"name": fact.name, "question": fact.question} for fact in spec.fact]
-        return {"components": spec.diagnosis.components, "kinds": spec.diagnosis.kinds, "facts": facts}
+        """The words that a diagnosis may use with their meanings, and the facts that it may state."""
+        return vocabulary(self.scenario)
 
     def status(self) -> dict[str, Any]:
         """Where the time and the services stand."""

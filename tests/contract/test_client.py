@@ -48,7 +48,7 @@ def exam(tiny_root: Path, tmp_path: Path) -> Iterator[Client]:
 
 def test_a_whole_attempt_by_the_client(exam: Client) -> None:
     assert exam("brief").stdout == (exam.here.root / "tiny" / "BRIEF.md").read_text() + "\n"
-    assert exam("brief", "--vocabulary").stdout.startswith("component\npage\nclock\n\nkind\nwrong_word\n")
+    assert exam("brief", "--vocabulary").stdout.startswith("component\tmeaning\npage\twhat is said\nclock\t")
     assert json.loads(exam("brief", "--vocabulary", "--json").stdout)["kinds"] == ["wrong_word", "late"]
     status = exam("status")
     assert "ada (tiny), ends at " in status.stdout

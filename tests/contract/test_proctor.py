@@ -42,7 +42,7 @@ def kinds(here: Led) -> list[str]:
 
 def test_a_whole_attempt_by_http(attempt: Led) -> None:
     assert attempt.get("/brief").text.startswith("#")
-    assert set(attempt.get("/vocabulary").json()) == {"components", "kinds", "facts"}
+    assert set(attempt.get("/vocabulary").json()) == {"components", "kinds", "facts", "meanings"}
     status = attempt.get("/status").json()
     assert 9 < status["minutes_left"] <= 10
     assert status["submitted"] is False

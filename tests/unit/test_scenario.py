@@ -12,6 +12,7 @@ from harness import scenario as scenarios
 from harness.errors import ScenarioError, UsageError
 from harness.layout import source_digest
 from harness.scenario import Scenario
+from harness.vocabulary import vocabulary
 
 
 def broken(tiny_root: Path, tmp_path: Path, old: str, new: str) -> Path:
@@ -90,3 +91,13 @@ def test_what_scenarios_share_lies_beside_them_and_counts_for_layouts(tiny_root:
     finally:  # other tests go on with what they loaded
         sys.modules.clear()
         sys.modules.update(before)
+
+
+@pytest.mark.parametrize("scenario", list(scenarios.available()), ids=lambda scenario: scenario.spec.id)
+def test_every_word_of_a_diagnosis_has_a_meaning(scenario: Scenario) -> None:
+    words = vocabulary(scenario)
+    assert set(words["meanings"]) == {*words["components"], *words["kinds"]}
+
+
+def test_a_scenario_of_its_own_place_says_what_its_words_mean(tiny: Scenario) -> None:
+    assert vocabulary(tiny)["meanings"]["late"] == "the right word comes too late"
