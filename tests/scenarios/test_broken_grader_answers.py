@@ -404,8 +404,8 @@ def test_trainings_that_differ_are_told_apart_from_those_that_learnt_from_the_ho
     assert not training.alike(one, two, noisy).ok
     assert training.apart(one, two, training.likeness([0.1, 0.2], [0.125, 0.175], ""), noise=noisy.mean).ok
     assert not training.apart(one, two, training.likeness([0.1, 0.2], [0.14, 0.25], ""), noise=noisy.mean).ok
-    assert training.apart(one, two, training.likeness([0.1, 0.2], [0.105, 0.195], ""), noise=0.0).ok
-    assert not training.apart(one, two, training.likeness([0.1, 0.2], [0.125, 0.175], ""), noise=0.0).ok
+    assert training.apart(one, two, training.likeness([0.1, 0.2], [0.1001, 0.1999], ""), noise=0.0).ok
+    assert not training.apart(one, two, training.likeness([0.1, 0.2], [0.101, 0.199], ""), noise=0.0).ok
     assert not training.alike(one, two, None).ok
     assert training.alike(one, one, None).ok
 

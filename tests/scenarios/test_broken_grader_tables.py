@@ -262,12 +262,18 @@ def another_hour(table: pd.DataFrame, right: Any) -> pd.DataFrame:
     return table.assign(**{name: sky[name].to_numpy() for name in sky.columns})
 
 
+def one_zero(table: pd.DataFrame, right: Any) -> pd.DataFrame:
+    gap = table.index[table["humid_pct"].isna()][0]
+    return table.assign(humid_pct=table["humid_pct"].mask(table.index == gap, 0.0))
+
+
 WRONG = {
     celsius: {"units"},
     metres_a_second: {"units"},
     kilometres: {"units"},
     zeros: {"missing"},
     medians: {"missing"},
+    one_zero: {"missing"},
     appended: {"counts"},
     narrow: {"counts"},
     from_nowhere: {"counts"},

@@ -169,7 +169,7 @@ def draw_direction(rng: random.Random, values: Values) -> DrawnFault:
         onset=onset,
         pointers=(GATE, REPORTS, VERSIONS),
         symptom=f"Since {onset} reports call a challenger better whose log loss is higher, and the other way round.",
-        shows_in=("worse_held_back", "constant_held_back", "better_promoted"),
+        shows_in=("worse_held_back", "better_promoted"),  # a constant is not always clearly worse
     )
 
 

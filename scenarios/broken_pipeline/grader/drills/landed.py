@@ -46,8 +46,10 @@ CLEARLY = 0.5
 """Humidity of another hour agrees in one row of fifty."""
 
 FILLED_AT_MOST = 0.05
+"""Share of cells, on days whose weather is that of another hour: a gap there may be another hour's."""
+
 WRONG_HOURS_AT_MOST = 0.01
-"""Shares of cells. A healthy table has none; a delivery that was not read leaves an hour in 400 without weather."""
+"""Share of cells. A healthy table has none; a delivery that was not read leaves an hour in 400 without weather."""
 
 
 @dataclass(frozen=True)
@@ -204,16 +206,21 @@ def _example(rows: pd.DataFrame, column: str) -> str:
 
 
 def missing_stays_missing(compared: Compared) -> Judged:
-    """Where the source has no value of a weather column, the table has none."""
+    """Where the source has no value of a weather column, the table has none: not one, on days with the right hours."""
     rows = compared.aligned
     shares, wrong = {}, ""
     for column in WEATHER.values():
         due = rows[rows[f"right_{column}"].isna()]
         away = compared.shift.loc[due.index] != 0
-        due = due[~away | due["right_hour"].between(6, 18)]  # a shift that wraps at midnight is no filled value
-        filled = due[due[column].notna()]
+        moved = due[away & due["right_hour"].between(6, 18)]  # a shift that wraps at midnight is no filled value
+        plain = due[~away]
+        in_moved = moved[moved[column].notna()]
+        filled = plain[plain[column].notna()]
+        if len(in_moved) > FILLED_AT_MOST * len(moved):
+            filled = pd.concat([filled, in_moved])
+        due = pd.concat([plain, moved])
         shares[column] = (len(filled), len(due))
-        if len(filled) > FILLED_AT_MOST * len(due) and not wrong:
+        if len(filled) and not wrong:
             wrong = (
                 f"{len(filled)} of {len(due)} rows whose source has no {column} have one, "
                 f"most often {filled[column].mode().iloc[0]:.4g}"

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from late import contract
 from late.places import DAY, FEEDS, LATE_MIN, QUARANTINE, SOURCES, TABLE, WEATHER, alert, put, put_json, say
 
-DAYS = 81
+DAYS = 90
 FILE = TABLE / "everything.parquet"
 TEXTS = ("date", "carrier", "origin", "dest", "sched_dep")
 MINUTES = tuple(contract.MINUTES.values())
@@ -38,7 +38,7 @@ class Landed:
 
 
 def rebuild(today: date) -> Landed:
-    """Make the table anew from the deliveries of D-81 to D-1, and note what was refused and released."""
+    """Make the table anew from the deliveries of D-90 to D-1, and note what was refused and released."""
     landed, rows = Landed(), []
     for before in range(DAYS, 0, -1):
         for source in SOURCES:

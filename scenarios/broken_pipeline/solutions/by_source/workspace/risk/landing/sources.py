@@ -12,7 +12,7 @@ from typing import Any
 from risk.base import ROOT, SOURCES, STATE, alert, days, digest, read_json, tell, write
 from risk.landing import contract, partitions
 
-DAYS = 81
+DAYS = 90
 FEEDS = ROOT / "feeds"
 
 
