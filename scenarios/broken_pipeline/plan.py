@@ -18,6 +18,9 @@ TRAIN_DAYS = (67, 8)
 
 PLACES = ("healthy", "root", "workspace", "registry", "private", "story", "provider")
 
+PROVIDER_S = 120.0
+"""How long the story waits for an answer of the provider."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -106,6 +109,8 @@ class Code:
         importlib.invalidate_caches()
         shutil.copyfile(folder / "config.toml", self._plan.root / "config.toml")
         self._folder = folder
+        # The service gives up on a slow provider and answers without weather: a busy machine would change the story.
+        self.module("features").HTTP.timeout = PROVIDER_S
 
     def module(self, name: str) -> ModuleType:
         """A module of the package."""

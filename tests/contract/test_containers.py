@@ -222,8 +222,8 @@ def test_the_proctors_state_and_the_seed_are_told_to_nobody(eve: Live) -> None:
     seed = json.loads(eve.shell("cat /sealed/sealed.json", "proctor")[1])["seed"]
     assert seed == 1
     for each in containers({STACK: str(eve.stack.plan.folder)}):
-        environment = "\n".join(each.attrs["Config"]["Env"] or [])
-        assert "SEED" not in environment, each.name
+        told = [line for line in each.attrs["Config"]["Env"] or [] if line.startswith("SEED=")]
+        assert told in ([], ["SEED="]), each.name
     assert "seed" not in httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).text
 
 
@@ -286,7 +286,7 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
     before = eve.shell("cat note.txt")[1]
     assert eve.shell("exam restart serving")[0] == 0
     started = httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"]
-    everything = containers({STACK: str(eve.stack.plan.folder)})
+    everything = [each for each in containers({STACK: str(eve.stack.plan.folder)}) if each.status == "running"]
     for each in everything:
         each.kill()
     for each in everything:

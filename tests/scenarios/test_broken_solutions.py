@@ -488,7 +488,7 @@ def _first_night(lived: Life, today: date) -> None:
     assert (report["decision"], report["champion"], report["quarantined"]) == ("promoted", None, [])
     first = table(lived.here)
     assert (first["date"].min(), first["date"].max()) == (
-        str(today - timedelta(days=81)),
+        str(today - timedelta(days=90)),
         str(today - timedelta(days=1)),
     )
     again = lived.night(today)

@@ -154,6 +154,8 @@ def _told(plan: StackPlan, home: str) -> dict[str, str]:
         "EXAM_HOME_LABEL": home,
         "EXAM_STARTER": engine.starter(),
         "EXAM_JUPYTER": "on" if live else "off",
+        "SCENARIO": "",  # whatever stands in this environment: nothing is drawn in there
+        "SEED": "",
         "TOKEN": secrets.token_urlsafe(24) if live else "",
         **{PORT_VARIABLES[port]: str(number) for port, number in _fixed(plan).items()},
     }
