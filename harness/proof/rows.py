@@ -106,9 +106,9 @@ def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]
 
 
 def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
-    """Symptoms, the untouched variant and the repaired one, and as many shortcuts, all turning with the commit."""
+    """Symptoms, the healthy tree and the untouched variant, and as many shortcuts, all turning with the commit."""
     turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
-    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "repaired", "untouched")}
+    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "healthy", "untouched")}
     chosen = [each[turn % len(each)] for each in of_kind.values() if each]
     wrong = [row for row in rows if row.kind == "shortcut"]
     start = turn % len(wrong) if wrong else 0
