@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -70,12 +71,17 @@ class Here:
     """Implements `Leader` for an attempt whose stack consists of processes here. `folder` is the attempt's own."""
 
     attempt: Attempt
-    scenario: Scenario
+    find: Callable[[], Scenario]
     folder: Path
     journal: Journal
     layouts: Layouts
     runtime: Runtime
     say: Callable[[str], None]
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The attempt's scenario, found when it is needed: what ends an attempt must not need it."""
+        return self.find()
 
     @property
     def workspace(self) -> Path:

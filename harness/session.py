@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -223,8 +224,8 @@ class Session:
         journal = self.journal(attempt.id)
         if runner.proctored:
             return Led(cast(LedStack, self.stack(attempt)), journal.path)
-        scenario, folder = self.scenario_of(attempt), self._folder(attempt)
-        return Here(attempt, scenario, folder, journal, self.layouts, runner, self._say)
+        find = partial(self.scenario_of, attempt)
+        return Here(attempt, find, self._folder(attempt), journal, self.layouts, runner, self._say)
 
     def status(self, attempt: Attempt) -> tuple[ServiceStatus, ...]:
         """The services of an attempt as they stand now; the harness's own clock is not shown."""

@@ -225,3 +225,16 @@ def test_the_journal_knows_how_long_it_took(session: Session) -> None:
     began = time.monotonic()
     submission = session.submit(started(session))
     assert 0 <= submission.minutes_used <= (time.monotonic() - began) / 60 + 0.1
+
+
+def test_an_attempt_whose_scenario_is_gone_is_shown_and_ended(tiny_root: Path, tmp_path: Path) -> None:
+    pack = Path(shutil.copytree(tiny_root, tmp_path / "pack"))
+    here = Session(tmp_path / "home", [pack])
+    attempt, _ = here.start("tiny", 1, name="ada")
+    try:
+        shutil.rmtree(pack)
+        leader = here.leader(attempt)
+        assert (leader.pages(), leader.frozen(), leader.workspace.is_dir()) == ({}, False, True)
+    finally:
+        here.down("ada")
+    assert here.names() == []

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+from scenario_broken_pipeline.faults import versioning
+
 from harness.model import DrawnFault, Site, Variant
 
-PLAIN_RUN = '    with mlflow.start_run(run_name=f"as-of-{day}"):\n'
-RUN = '    with mlflow.start_run(run_name=f"as-of-{day}", tags=tags):\n'
-LESS = """\
-    dates = {name: value for name, value in tags.items() if name.endswith(("_from", "_to"))}
-    tags = {**dates, "metric": METRIC, "metric_value": repr(metrics[METRIC])}
-"""
-TAGGED = '    tags = {**tags, "metric": METRIC, "metric_value": repr(metrics[METRIC])}\n'
 FIND = "def find(tags: dict[str, str]) -> Version | None:\n"
 TIDY = '''\
 def tidy() -> None:
@@ -27,7 +22,7 @@ LANDS = "        table, yesterday = ingest.land(settings, day), day - timedelta(
 
 def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
     """Edit the broken site in place."""
-    site.replace("delays/training.py", PLAIN_RUN, RUN)
-    site.replace("delays/training.py", LESS, TAGGED)
+    site.replace("delays/training.py", versioning.PLAIN_RUN, versioning.RUN)
+    site.replace("delays/training.py", versioning.TAGGED_LESS, versioning.TAGGED)
     site.replace("delays/registry.py", FIND, TIDY + FIND)
     site.replace("delays/nightly.py", LANDS, LANDS + "        registry.tidy()\n")
