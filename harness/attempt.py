@@ -79,7 +79,7 @@ def read_submission(folder: Path) -> tuple[Submission, Attempt]:
         submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
         sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        raise SubmissionError(f"{folder.name} is no submission.", "Run `exam submit` first.") from exc
+        raise SubmissionError(f"{folder.name} is not a submission.", "Run `exam submit` first.") from exc
     submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
     if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
         raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
@@ -106,7 +106,7 @@ def settle_live(scenario: Scenario, variant: Variant, stack: Stack) -> None:
         problem = form.in_place(stack, fault)
         if problem is not None:
             raise ExamError(
-                f"A fault of the variant is not in place: {problem}", "Start again; if it stays, another seed works."
+                f"A fault of the variant is not in place: {problem}", "Start again; if it recurs, use another seed."
             )
 
 

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from harness import report
 from harness.bench import Progress as GradingProgress
-from harness.model import Outcome, RunRecord, Score
+from harness.model import RunRecord, Score
 from harness.text import one_line
 
 out = Console(highlight=False, soft_wrap=True)
@@ -28,7 +29,6 @@ __all__ = [
     "foreign",
     "grading_bar",
     "out",
-    "points",
     "say",
     "show_json",
     "show_markdown",
@@ -106,49 +106,36 @@ def _lines(label: str) -> GradingProgress:
     return show
 
 
-def points(score: Score) -> str:
-    """A score as people read it: one number or a range, never rounded up to 100."""
-    low, high = _down(score.low), _down(score.high)
-    text = low if low == high else f"{low}-{high}"
-    return text if score.complete else f"{text} (incomplete)"
+def _points(score: Score) -> str:
+    return report.span(score.low, score.high) + ("" if score.complete else " (incomplete)")
 
 
-def lost(record: RunRecord) -> list[tuple[str, str]]:
-    """Each lost point as (points, sentence), the dearest first; what is withheld, not lost, has a question mark."""
+def _lost(record: RunRecord) -> list[tuple[str, str]]:
+    """Where points went as (points, sentence), most points first; withheld ones, not lost, have a question mark."""
     rows = []
-    for item in record.score.checks:
-        gone = item.possible - item.earned if item.possible else -item.earned
-        if gone > 0 or item.result.outcome in (Outcome.INCONCLUSIVE, Outcome.ERROR):
-            rows.append((gone, item.withheld > 0, f"{item.spec.promise} {item.result.sentence or item.why}"))
-    for claim in record.score.claims:
-        if not claim.component:
-            rows.append((0.0, False, claim.sentence))
-    return [
-        (f"-{gone:g}{'?' if withheld else ''}" if gone else "", text)
-        for gone, withheld, text in sorted(rows, key=lambda row: -row[0])
-    ]
+    for entry in report.lost(record.score):
+        points = f"{entry.points - entry.withheld:g}{'?' if entry.withheld else ''}"
+        said = entry.item.result.sentence or entry.item.why
+        rows.append((points, f"{entry.item.spec.promise} {said}"))
+    return rows + [("", claim.sentence) for claim in record.score.claims if not claim.component]
 
 
 def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:
     """Scores of several runs beside each other, by skill, with where the points went."""
     columns = ["", *(label for label, _ in records)]
-    rows = [["score", *(f"[bold]{points(record.score)}[/]" for _, record in records)]]
+    rows = [["score", *(f"[bold]{_points(record.score)}[/]" for _, record in records)]]
     for number, skill in enumerate(records[0][1].score.skills):
         cells = [record.score.skills[number] for _, record in records]
         rows.append([skill.skill.value, *(f"{cell.earned:g} of {cell.possible:g}" for cell in cells)])
     rows.append(["seconds", *(f"{record.seconds:.0f}" for _, record in records)])
     table(columns, rows)
     for label, record in records:
-        gone = lost(record)
+        gone = _lost(record)
         out.print(f"\n[bold]{label}[/]: {'where the points went' if gone else 'nothing lost'}")
         for worth, sentence in gone[:SENTENCES]:
             out.print(f"  {worth:>5}  {one_line(sentence, SENTENCE)}", markup=False)
         if len(gone) > SENTENCES:
             out.print(f"         and {len(gone) - SENTENCES} more, in the report")
-
-
-def _down(value: float) -> str:
-    return f"{int(value * 10 + 1e-9) / 10:g}"
 
 
 def _bare(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""The main job in one go: an attempt is started, graded untouched, then graded with the healthy tree as its repair."""
+"""The main job in one go: an attempt is started and graded untouched; then its variant is graded once repaired."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def demo(
     with bar("untouched") as progress:
         untouched, _ = session.grade(attempt.id, reports, progress)
     runs = [("untouched", untouched)]
-    for row in (Row(name="healthy", kind="healthy", seed=seed), *wrong):
+    for row in (Row(name="repaired", kind="repaired", seed=seed), *wrong):
         with bar(row.name) as progress:
             runs.append((row.name, _grade_row(session, scenario, row, reports, name, progress)))
     return runs

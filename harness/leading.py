@@ -51,7 +51,7 @@ class Leader(Protocol):
         """Run the public checks on the live stack."""
 
     def estimate(self, text: str) -> None:
-        """Write down what the candidate expects (time to repair, impact): it is shown beside what came."""
+        """Write down what the candidate expects (time to repair, impact): it is shown beside what happened."""
 
     def rehearse(self) -> Rehearsal:
         """Freeze the present state, boot it as grading would, and run the public checks on it."""
@@ -103,7 +103,7 @@ class Here:
     def reset(self, path: str) -> None:
         """See `Leader.reset`."""
         if path not in self.attempt.given:
-            raise UsageError(f"{path!r} is no file that was given.", "Name it as seen from the workspace.")
+            raise UsageError(f"{path!r} is not among the files that were given.", "Name it as seen from the workspace.")
         variant = variants.draw(self.scenario, self.attempt.seed)
         target = self.workspace / path
         target.parent.mkdir(parents=True, exist_ok=True)

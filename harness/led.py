@@ -63,7 +63,7 @@ class Led:
         def begun() -> bool:
             said.update(self._health())
             if said["failed"]:
-                raise ExamError(str(said["sentence"]), "Start again; if it stays, another seed works.")
+                raise ExamError(str(said["sentence"]), "Start again; if it recurs, use another seed.")
             return bool(said["ready"])
 
         try:

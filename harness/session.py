@@ -70,7 +70,7 @@ class Session:
         """Lay out a variant, bring its stack up, and look whether each drawn fault is in place.
 
         Raises UsageError for a name in use or an unknown runtime, EnvironmentFault and NotReady as the runtime does,
-        and ScenarioError when a fault is not in place. Nothing is left of an attempt that did not start.
+        and ExamError when a fault is not in place. Nothing is left of an attempt that did not start.
         """
         scenario = scenarios.find(scenario_id, self.roots)
         runner = runtime_named(runtime, self.home)
@@ -101,7 +101,9 @@ class Session:
 
     def _new_folder(self, name: str) -> Path:
         if not name or not all(char.isalnum() or char in "-_" for char in name) or len(name) > 40:
-            raise UsageError(f"{name!r} is no name for an attempt.", "Use letters, digits, - and _, at most forty.")
+            raise UsageError(
+                f"{name!r} is not a valid name for an attempt.", "Use letters, digits, - and _, at most forty."
+            )
         folder = self.home / "attempts" / name
         if folder.exists():
             raise UsageError(
@@ -236,7 +238,7 @@ class Session:
         scenario = self.scenario_of(attempt)
         mine = [spec.name for spec in scenario.spec.service if spec.owner == "candidate"]
         if service not in mine:
-            raise UsageError(f"{service!r} is none of your services: {', '.join(mine)}.", "Run `exam status`.")
+            raise UsageError(f"{service!r} is not one of your services: {', '.join(mine)}.", "Run `exam status`.")
         seconds = self.stack(attempt).restart(service)
         self.leader(attempt).restarted(service, seconds)
         return seconds
@@ -255,14 +257,14 @@ class Session:
                     f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
                 )
             folder = self.home / "submissions" / attempt.id
-            partial = folder.with_name(f".{attempt.id}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            self.leader(attempt).hand_in(partial, at_deadline=at_deadline)
-            _, sealed = read_submission(partial)
+            unfinished = folder.with_name(f".{attempt.id}.partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            self.leader(attempt).hand_in(unfinished, at_deadline=at_deadline)
+            _, sealed = read_submission(unfinished)
             known = attempt.model_dump(include={"folder_of_scenario", "laid_out_seconds", "ready_seconds"})
             sealed = sealed.model_copy(update=known)  # what only this session knows of it
-            (partial / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
-            partial.replace(folder)
+            (unfinished / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+            unfinished.replace(folder)
             keep(sealed, self._folder(attempt))
         return read_submission(folder)[0]
 

@@ -41,7 +41,7 @@ def new(name: str, into: Path | None = None) -> Path:
 def _refuse_bad_name(name: str) -> None:
     if re.fullmatch(scenarios.ID, name) is None or name == "base":  # scenario_base is what scenarios share
         raise UsageError(
-            f"{name!r} is no name for a scenario.",
+            f"{name!r} is not a valid name for a scenario.",
             "Begin with a small letter and use small letters, digits and _, as in late_feeds.",
         )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from click.exceptions import Abort
+from rich.console import Console
 
 from harness import console
 from harness.errors import ExamError
@@ -47,7 +48,7 @@ def command(whose: str, example: str) -> Callable[[F], F]:
             except ExamError as exc:
                 fail(exc)
             except (KeyboardInterrupt, Abort):
-                console.err.print("Stopped. Nothing is lost; run the same command to go on.")
+                console.err.print("Stopped.")
                 raise typer.Exit(130) from None
 
         run.__doc__ = f"{function.__doc__}\n\nExample: `{example}`"
@@ -56,6 +57,11 @@ def command(whose: str, example: str) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def people(json: bool) -> Console:
+    """Where lines for people go: beside the output where that is JSON, so that it stays JSON."""
+    return console.err if json else console.out
 
 
 def fail(exc: ExamError) -> None:

@@ -11,7 +11,8 @@ import typer
 from harness import authoring, console
 from harness import scenario as scenarios
 from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command
-from harness.errors import ExamError
+from harness.errors import ExamError, ScenarioError
+from harness.scenario import Scenario
 
 
 @command(AUTHORS, "exam list")
@@ -46,12 +47,23 @@ def new(
 @command(AUTHORS, "exam lint stale_predictions")
 def lint(scenario: ScenarioId, scenarios_: Roots = None) -> None:
     """Say what is wrong with a scenario's files."""
-    problems = scenarios.lint(scenarios.find(scenario, scenarios_ or ()))
+    problems = _problems(scenarios.find(scenario, scenarios_ or ()))
     for problem in problems:
         console.out.print(problem, markup=False)
     if problems:
-        raise ExamError(f"{scenario} is not sound: {len(problems)} problems.", "Mend what stands above.")
+        raise ExamError(f"{scenario} is not sound: {len(problems)} problems.", "Fix what is listed above.")
     console.out.print(f"{scenario} is sound.")
+
+
+def _problems(found: Scenario) -> list[str]:
+    """What lint says. Raises ScenarioError where the scenario's own code does not load."""
+    try:
+        return scenarios.lint(found)
+    except ExamError:
+        raise
+    except Exception as exc:  # code of an author, which may raise anything
+        what = f"{type(exc).__name__}: {exc}"
+        raise ScenarioError(f"The code of {found.spec.id} does not load: {what}.", "Fix it, then lint again.") from exc
 
 
 @command(AUTHORS, "exam schema")

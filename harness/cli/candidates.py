@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from harness import console
 from harness import scenario as scenarios
 from harness.cli.app import CANDIDATES, AsJson, Name, Roots, command, session
-from harness.errors import AttemptError
+from harness.errors import AttemptError, UsageError
 from harness.model import Finding
 from harness.vocabulary import vocabulary as meaning_of
 
@@ -19,17 +20,23 @@ from harness.vocabulary import vocabulary as meaning_of
 @command(CANDIDATES, "exam brief")
 def brief(
     scenario: Annotated[str, typer.Argument(help="A scenario; the one under way unless given.")] = "",
-    vocabulary: Annotated[bool, typer.Option(help="Only the words that a diagnosis may use.")] = False,
+    vocabulary: Annotated[
+        bool, typer.Option(help="Only the words that a diagnosis may use, and what they mean.")
+    ] = False,
     name: Name = "",
     scenarios_: Roots = None,
+    json: AsJson = False,
 ) -> None:
     """Print what the candidate is asked to do."""
     here = session(scenarios_)
     found = scenarios.find(scenario, here.roots) if scenario else here.scenario_of(here.attempt(name))
     if not vocabulary:
-        console.show_markdown(found.brief)
+        _show_brief(found.brief, json)
         return
     words = meaning_of(found)
+    if json:
+        console.show_json(words)
+        return
     for title, named in (("component", words["components"]), ("kind", words["kinds"])):
         console.table([title, "meaning"], [[word, words["meanings"].get(word, "")] for word in named])
         console.out.print()
@@ -69,13 +76,14 @@ def status(
 @command(CANDIDATES, "exam logs serving -f")
 def logs(
     service: Annotated[str, typer.Argument(help="A service, from `exam status`.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new lines as they are written.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-l", help="How many of the last lines.")] = 50,
     name: Name = "",
 ) -> None:
     """Show a service's log."""
     here = session()
-    subprocess.run(here.stack(here.attempt(name)).log_command(service, lines, follow), check=False)
+    with suppress(KeyboardInterrupt):  # the way out of --follow
+        subprocess.run(here.stack(here.attempt(name)).log_command(service, lines, follow), check=False)
 
 
 @command(CANDIDATES, "exam restart serving")
@@ -107,10 +115,10 @@ def check(name: Name = "", json: AsJson = False) -> None:
 def estimate(
     text: Annotated[str, typer.Argument(help="What you expect: time to repair, impact, risk.")], name: Name = ""
 ) -> None:
-    """Write down what you expect. It earns no points; the report shows it beside what came."""
+    """Write down what you expect. It earns no points; the report shows it beside what happened."""
     here = session()
     here.leader(here.attempt(name)).estimate(text)
-    console.out.print("Written down.")
+    console.out.print("Recorded.")
 
 
 @command(CANDIDATES, "exam rehearse")
@@ -122,6 +130,7 @@ def rehearse(name: Name = "", json: AsJson = False) -> None:
         console.show_json(found)
     else:
         console.out.print(found.sentence, markup=False)
+    if found.boots and not json:
         _show_checks([(label, Finding(ok, sentence)) for label, ok, sentence in found.checks], False)
     if not found.boots:
         raise typer.Exit(1)
@@ -135,6 +144,8 @@ def submit(
     json: AsJson = False,
 ) -> None:
     """Show what will be graded, and hand it in. This ends the attempt."""
+    if json and not yes:
+        raise UsageError("With --json nobody is asked.", "Give --yes, too.")
     here = session()
     attempt = here.attempt(name)
     if attempt.submitted:
@@ -156,6 +167,13 @@ def submit(
         return
     console.out.print(f"Handed in: {submission.archive} (sha256 {submission.sha256[:12]}…)")
     console.out.print(f"Next: `exam grade {attempt.id}`, then `exam down {attempt.id}`.")
+
+
+def _show_brief(text: str, json: bool) -> None:
+    if json:
+        console.show_json({"brief": text})
+    else:
+        console.show_markdown(text)
 
 
 def _show_checks(found: list[tuple[str, Finding]], json: bool) -> None:

@@ -14,7 +14,7 @@ import psutil
 import typer
 
 from harness import benchmark, benchmark_compose, console, report
-from harness.cli.app import EVALUATORS, AsJson, Reports, Roots, ScenarioId, command, session
+from harness.cli.app import EVALUATORS, AsJson, Reports, Roots, ScenarioId, command, people, session
 from harness.demo import demo as run_demo
 from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
 from harness.model import RunRecord
@@ -23,13 +23,15 @@ from harness.session import Session, runtime_named
 
 NOT_NEEDED = ("git", "containers", "left over")
 """What `exam doctor` looks at and a practice on this machine can do without."""
-MEMORY_GIB, DISK_GIB = 3.0, 2.0
-"""What has to be free for a stack and its grading."""
+MEMORY_GIB, DISK_GIB = 4.0, 4.0
+"""What has to be free for an attempt and its grading, as README.md asks for it."""
 
 
 @command(EVALUATORS, "exam doctor")
 def doctor(
-    clean: Annotated[bool, typer.Option("--clean", help="Remove what no attempt of this home belongs to.")] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove leftovers that belong to no attempt of this home.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Say whether this machine can hold an exam, and what is left over from earlier ones.
@@ -40,14 +42,14 @@ def doctor(
     here = session()
     if clean:
         for folder in here.clean():
-            console.out.print(f"removed: {folder}", markup=False)
+            people(json).print(f"removed: {folder}", markup=False)
     facts = _facts(here)
     if json:
         console.show_json([{"what": what, "ok": ok, "detail": detail} for what, ok, detail in facts])
     else:
-        console.table(["", "", ""], [[what, console.MARKS[ok], detail] for what, ok, detail in facts])
+        console.table(["what", "fit", "found"], [[what, console.MARKS[ok], detail] for what, ok, detail in facts])
     if not all(ok for what, ok, _ in facts if what not in NOT_NEEDED):
-        raise EnvironmentFault("This machine is not fit for an exam.", "Mend what is marked `no`.")
+        raise EnvironmentFault("This machine is not fit for an exam.", "Provide what is marked `no`.")
 
 
 def _facts(here: Session) -> list[tuple[str, bool, str]]:
@@ -70,7 +72,7 @@ def _facts(here: Session) -> list[tuple[str, bool, str]]:
 @command(EVALUATORS, "exam start stale_predictions --seed 7")
 def start(
     scenario: ScenarioId,
-    seed: Annotated[int | None, typer.Option(help="Which variant; drawn by chance unless given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Which variant; a random one unless given.")] = None,
     name: Annotated[str, typer.Option("--name", "-n", help="A name for the attempt.")] = "exam",
     port: Annotated[list[str] | None, typer.Option(help="Fix a port, as serving=3000; repeatable.")] = None,
     runtime: Annotated[str, typer.Option(help="How the stack runs.")] = "process",
@@ -88,7 +90,7 @@ def start(
         console.show_json({**shown, "workspace": str(leader.workspace), "urls": urls})
         return
     console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
-    console.table(["", ""], [["workspace", str(leader.workspace)], *map(list, urls.items())])
+    console.table(["what", "where"], [["workspace", str(leader.workspace)], *map(list, urls.items())])
     console.out.print(
         "\nNext: `exam brief` says what is asked; `exam status`, `exam logs serving -f` and `exam restart serving`\n"
         "work from any terminal; `exam check` runs the public checks; `exam submit` ends the attempt."
@@ -117,18 +119,20 @@ def grade(
 
 @command(EVALUATORS, "exam report exam")
 def report_(
-    attempt: Annotated[str, typer.Argument(help="The name of a graded attempt.")] = "exam",
+    attempt: Annotated[str, typer.Argument(help="The name of a graded attempt.", show_default="exam")] = "",
     reports: Reports = Path("reports"),
     csv: Annotated[Path | None, typer.Option(help="Write the scores of all reports there into this CSV file.")] = None,
 ) -> None:
     """Render a graded attempt's report again from its result.json; measures nothing."""
+    if csv is not None and attempt:
+        raise UsageError("--csv takes all reports.", "Leave the name out.")
     if csv is not None:
         found = sorted(reports.glob("*/result.json"))
         report.scores_csv([_record(path) for path in found], csv)
         console.out.print(f"{len(found)} scores: {csv}", markup=False)
         return
-    record = _record(reports / attempt / "result.json")
-    for path in report.write(record, reports / attempt):
+    folder = reports / (attempt or "exam")
+    for path in report.write(_record(folder / "result.json"), folder):
         console.out.print(str(path), markup=False)
 
 
@@ -137,17 +141,13 @@ def down(
     name: Annotated[str, typer.Argument(help="An attempt; the only one unless given.")] = "",
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> None:
-    """End an attempt: no process, no port and no file stays but submissions, journals and reports."""
+    """End an attempt: stops all of it and deletes its files. Submissions, journals and reports are kept."""
     here = session()
-    names = here.names() if every else [name] if name in here.names() else []
-    if not names and not every:
-        names = here.names() if not name and len(here.names()) == 1 else []
-        if not names:
-            known = ", ".join(here.names()) or "none"
-            raise AttemptError(f"Which attempt? There are: {known}.", "Name one, or give --all.")
-    for one in names:
-        here.down(one)
-        console.out.print(f"{one} is down.")
+    for attempt in here.names() if every else [_to_end(name, here.names())]:
+        here.down(attempt)
+        console.out.print(f"{attempt} is down.")
+    if every:
+        console.out.print("No attempt is left.")
 
 
 @command(EVALUATORS, "exam demo stale_predictions")
@@ -190,6 +190,19 @@ def bench(
         raise ExamError("Some figures are beyond their limits.", "Run again on a quiet machine before you believe it.")
 
 
+def _to_end(name: str, names: list[str]) -> str:
+    """The attempt that is meant: the named one, or the only one. Raises AttemptError where that says none, or several.
+
+    An attempt whose start was interrupted can be ended, too, so names are taken from what lies there.
+    """
+    known = f"There are: {', '.join(names)}." if names else "There is none."
+    if name and name not in names:
+        raise AttemptError(f"There is no attempt {name!r}.", known)
+    if not name and len(names) != 1:
+        raise AttemptError("Which attempt?", known + (" Name one, or give --all." if names else ""))
+    return name or names[0]
+
+
 def _record(path: Path) -> RunRecord:
     if not path.is_file():
         raise UsageError(f"There is no {path}.", "Run `exam grade` first.")
@@ -201,7 +214,7 @@ def _ports(words: list[str] | None) -> dict[str, int]:
     for word in words or []:
         service, _, number = word.partition("=")
         if not number.isdigit() or not 0 < int(number) < 65536:
-            raise UsageError(f"{word!r} is no port.", "Write it as serving=3000.")
+            raise UsageError(f"{word!r} is not a service and its port.", "Write it as serving=3000.")
         ports[service] = int(number)
     return ports
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from harness import console, proof
 from harness import scenario as scenarios
-from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command, session
+from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command, people, session
 from harness.errors import ExamError, UsageError
 from harness.scenario import Scenario
 from harness.session import Session, runtime_named
@@ -23,15 +24,17 @@ AS_PROCESSES = "process"
 def prove(
     scenario: ScenarioId,
     row: Annotated[list[str] | None, typer.Option(help="Only rows whose name begins so; repeatable.")] = None,
-    rotate: Annotated[str, typer.Option(help="Only the part that this commit's turn has.")] = "",
-    shortcuts: Annotated[int, typer.Option(help="How many shortcuts a turn has.")] = 3,
-    one: Annotated[bool, typer.Option("--one", help="A turn has a single row.")] = False,
+    rotate: Annotated[str, typer.Option(help="Only the rows whose turn it is at this commit.")] = "",
+    shortcuts: Annotated[int, typer.Option(help="How many shortcuts are in a turn.")] = 3,
+    one: Annotated[bool, typer.Option("--one", help="Only one row in a turn.")] = False,
     write: Annotated[bool, typer.Option(help="Write docs/proof/SCENARIO.md, and its cells beside it.")] = False,
-    recorded: Annotated[bool, typer.Option(help="Take rows that stand in docs/proof for this code as run.")] = False,
+    recorded: Annotated[
+        bool, typer.Option(help="Do not run rows again that docs/proof has of this very code.")
+    ] = False,
     fresh: Annotated[bool, typer.Option(help="Run rows again that were run before.")] = False,
     dry: Annotated[bool, typer.Option(help="Only list the rows.")] = False,
     runtime: Annotated[str, typer.Option(help="How the stacks run.")] = "process",
-    seeds: Annotated[int | None, typer.Option(min=1, help="Lay out so many variants instead; starts no stack.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Check so many variants instead, without a stack.")] = None,
     scenarios_: Roots = None,
     json: AsJson = False,
 ) -> None:
@@ -54,21 +57,30 @@ def prove(
     if not rows:
         raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
     if dry:
-        console.table(["row", "fault", "seed"], [[each.name, each.fault, str(each.seed)] for each in rows])
+        _list(rows, json)
         return
     ledger = _ledger(here, found, runtime, recorded)
-    cells = _prove(here, found, rows, runtime, ledger, fresh)
+    lines = people(json)
+    cells = _prove(here, found, rows, runtime, ledger, fresh, lines)
     if json:
         console.show_json([cell.model_dump(mode="json") for cell in cells])
     if write:
-        _write(found, plan, ledger, _ledger(here, found, AS_PROCESSES, True), runtime)
-    _conclude(cells, () if row or rotate else (*plan.uncovered, *plan.unfailed))
+        for path in _write(found, plan, ledger, _ledger(here, found, AS_PROCESSES, True), runtime):
+            lines.print(f"Written: {path}", markup=False)
+    _conclude(cells, () if row or rotate else (*plan.uncovered, *plan.unfailed), lines)
 
 
-def _conclude(cells: Sequence[proof.Cell], unshown: Sequence[str]) -> None:
+def _list(rows: Sequence[proof.Row], json: bool) -> None:
+    if json:
+        console.show_json([{"row": each.id, **each.model_dump(include={"name", "fault", "seed"})} for each in rows])
+    else:
+        console.table(["row", "fault", "seed"], [[each.name, each.fault, str(each.seed)] for each in rows])
+
+
+def _conclude(cells: Sequence[proof.Cell], unshown: Sequence[str], lines: Console) -> None:
     """Say how many rows are good. Raises ExamError where one is not, or something has no row that shows it."""
     wrong = [cell.row for cell in cells if not cell.good]
-    console.out.print(f"{len(cells) - len(wrong)} of {len(cells)} rows as they must be")
+    lines.print(f"{len(cells) - len(wrong)} of {len(cells)} rows as expected")
     if wrong or unshown:
         raise ExamError(f"The proof does not hold: {', '.join([*wrong, *unshown])}.", "Look at what differs above.")
 
@@ -94,7 +106,10 @@ def _ledger(here: Session, found: Scenario, runtime: str, recorded: bool) -> pro
     return proof.Ledger(here.home / "proof" / known_as / "ledger", found, runtime, record)
 
 
-def _write(found: Scenario, plan: proof.Plan, ledger: proof.Ledger, as_processes: proof.Ledger, runtime: str) -> None:
+def _write(
+    found: Scenario, plan: proof.Plan, ledger: proof.Ledger, as_processes: proof.Ledger, runtime: str
+) -> tuple[Path, Path]:
+    """Write the page of what is known, and its record; returns both paths."""
     page = PAGES / f"{_known_as(found, runtime)}.md"
     page.parent.mkdir(parents=True, exist_ok=True)
     if runtime == AS_PROCESSES:
@@ -105,7 +120,7 @@ def _write(found: Scenario, plan: proof.Plan, ledger: proof.Ledger, as_processes
     page.write_text(text, encoding="utf-8")
     record = page.with_suffix(".json")
     ledger.write_record(plan.rows, record)
-    console.out.print(f"Written: {page}, {record}", markup=False)
+    return page, record
 
 
 def _known(ledger: proof.Ledger, rows: Sequence[proof.Row]) -> dict[str, proof.Cell]:
@@ -119,6 +134,7 @@ def _prove(
     runtime: str,
     ledger: proof.Ledger,
     fresh: bool,
+    lines: Console,
 ) -> list[proof.Cell]:
     cells: list[proof.Cell] = []
     runner, folder = runtime_named(runtime, here.home), here.home / "proof" / _known_as(found, runtime)
@@ -131,9 +147,7 @@ def _prove(
             cells.append(cell)
             mark = console.MARKS[cell.good]
             detail = "; ".join(cell.differs)
-            console.out.print(
-                f"{mark} {cell.row} {cell.low:g}-{cell.high:g} {cell.seconds:.0f} s {console.escape(detail)}"
-            )
+            lines.print(f"{mark} {cell.row} {cell.low:g}-{cell.high:g} {cell.seconds:.0f} s {console.escape(detail)}")
     return cells
 
 
@@ -166,6 +180,6 @@ def _show_seeds(cells: list[proof.SeedCell], told: proof.SeedsSummary) -> None:
         [[skill, f"{low:g}", f"{high:g}"] for skill, (low, high) in told.points.items()],
     )
     console.out.print(
-        f"\n{len(cells) - len(told.failed)} of {len(cells)} seeds as they must be; "
+        f"\n{len(cells) - len(told.failed)} of {len(cells)} seeds as expected; "
         f"{told.sets_of_forms} different sets of forms"
     )

@@ -8,7 +8,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.errors import AttemptError, EnvironmentFault, ExamError
+from harness.errors import EnvironmentFault, ExamError
 
 PROCTOR = "http://proctor:8088"
 MAX_BYTES = 100 * 2**20
@@ -68,10 +68,10 @@ class Proctor:
             answer = connection.getresponse()
             content = answer.read(MAX_BYTES)
         except TimeoutError as exc:
-            raise AttemptError(f"The proctor does not answer within {seconds:.0f} s.", "Try again.") from exc
+            raise EnvironmentFault(f"The proctor does not answer within {seconds:.0f} s.", "Try again.") from exc
         except (OSError, http.client.HTTPException) as exc:
             raise EnvironmentFault(
-                f"The proctor does not answer: {exc}.", "Try again; if it stays, say so to whoever holds the exam."
+                f"The proctor does not answer: {exc}.", "Try again; if it recurs, tell whoever holds the exam."
             ) from exc
         finally:
             connection.close()
@@ -92,4 +92,4 @@ class Proctor:
         try:
             return json.loads(content)
         except ValueError as exc:
-            raise EnvironmentFault("The proctor answered what is no JSON.", "Try again.") from exc
+            raise EnvironmentFault("The proctor's answer is not JSON.", "Try again.") from exc

@@ -55,7 +55,7 @@ class Box:
         """One service of the box. Raises UsageError naming those there are."""
         found = self.services()
         if name not in found:
-            raise UsageError(f"{name!r} is none of your services: {', '.join(found)}.", "Run `exam status`.")
+            raise UsageError(f"{name!r} is not one of your services: {', '.join(found)}.", "Run `exam status`.")
         return found[name]
 
     def restart(self, name: str) -> None:

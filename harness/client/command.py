@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ PUBLIC = "These are the public checks. Hidden ones remain, and only they decide.
 def brief(told: argparse.Namespace) -> int:
     """Print what you are asked to do."""
     if not told.vocabulary:
-        say(Proctor().text("/brief"))
+        text = Proctor().text("/brief")
+        if told.json:
+            show_json({"brief": text})
+        else:
+            say(text)
         return 0
     found = Proctor().get("/vocabulary")
     if told.json:
@@ -83,8 +88,9 @@ def logs(told: argparse.Namespace) -> int:
     for line in last_lines(log, told.lines):
         say(line)
     if told.follow:
-        for line in following(log):
-            say(line)
+        with suppress(KeyboardInterrupt):  # the way out
+            for line in following(log):
+                say(line)
     return 0
 
 
@@ -143,9 +149,9 @@ def check(told: argparse.Namespace) -> int:
 
 
 def estimate(told: argparse.Namespace) -> int:
-    """Write down what you expect. It earns no points; the report shows it beside what came."""
+    """Write down what you expect. It earns no points; the report shows it beside what happened."""
     Proctor().post("/estimate", {"text": told.text})
-    say("Written down.")
+    say("Recorded.")
     return 0
 
 
@@ -163,6 +169,8 @@ def rehearse(told: argparse.Namespace) -> int:
 
 def submit(told: argparse.Namespace) -> int:
     """Show what will be graded, and hand it in. This ends the attempt."""
+    if told.json and not told.yes:
+        raise UsageError("With --json nobody is asked.", "Give --yes, too.")
     proctor = Proctor()
     if not told.json:
         found = proctor.get("/changes")
@@ -207,11 +215,13 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument("--json", action="store_true", help="print JSON, for programs")
         return made
 
-    add(brief, json=True).add_argument("--vocabulary", action="store_true", help="only the words of a diagnosis")
+    add(brief, json=True).add_argument(
+        "--vocabulary", action="store_true", help="only the words that a diagnosis may use"
+    )
     add(status, json=True).add_argument("--env", action="store_true", help="only the variables, as `export` lines")
     log = add(logs)
     log.add_argument("service")
-    log.add_argument("--follow", "-f", action="store_true", help="go on as lines come")
+    log.add_argument("--follow", "-f", action="store_true", help="show new lines as they are written")
     log.add_argument("--lines", "-l", type=int, default=50, help="how many of the last lines")
     add(restart).add_argument("service")
     add(reset).add_argument("file", help="a file, as seen from the workspace or from here")
@@ -231,7 +241,7 @@ def main(words: Sequence[str]) -> int:
         fail(str(exc), exc.next_step)
         return exc.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. Nothing is lost; run the same command to go on.\n")
+        sys.stderr.write("Stopped.\n")
         return STOPPED
     except BrokenPipeError:  # `exam logs serving | head`
         sys.stderr.close()

@@ -219,7 +219,9 @@ class Proctor:
     def given_file(self, path: str) -> tuple[bytes, bool]:
         """A file as it was given, and whether it may be executed. Raises UsageError for one that was not given."""
         if path not in self.attempt.given:
-            raise UsageError(f"{plain(path, 200)!r} is no file that was given.", "Name it as seen from the workspace.")
+            raise UsageError(
+                f"{plain(path, 200)!r} is not among the files that were given.", "Name it as seen from the workspace."
+            )
         source = self.sealed.given / path
         content, executable = source.read_bytes(), bool(source.stat().st_mode & 0o100)
         self._note("reset", {"file": path})

@@ -116,7 +116,7 @@ class _Copy:
 
     def _entry(self, above: int, name: str, target: Path, relative: Path) -> None:
         try:
-            name.encode()  # a name that is no UTF-8 could stand in no list of changes
+            name.encode()  # a name that is not UTF-8 cannot stand in a list of changes
             kind = os.stat(name, dir_fd=above, follow_symlinks=False).st_mode
             if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
                 return
@@ -124,7 +124,7 @@ class _Copy:
         except FileNotFoundError:
             return  # gone meanwhile
         except UnicodeError:
-            self._pass_over(relative, "has a name that is no UTF-8")
+            self._pass_over(relative, "has a name that is not UTF-8")
             return
         except OSError as exc:
             self._pass_over(relative, f"cannot be read ({exc.strerror})")
@@ -157,7 +157,7 @@ class _Copy:
     def _pass_over(self, relative: Path, why: str) -> None:
         sentence = f"{relative.as_posix()[-80:]!a} {why}."
         if self._strict:
-            raise SubmissionError(sentence, "Mend or remove it, or move it under var/; then try again.")
+            raise SubmissionError(sentence, "Fix or remove it, or move it under var/; then try again.")
         self._note(sentence)
 
     def _note(self, sentence: str) -> None:

@@ -109,7 +109,7 @@ async def body_of(request: Request, kind: type[B]) -> B:
         place = ".".join(str(part) for part in first["loc"]) or "body"
         raise BadBody(400, plain(f"{place}: {first['msg']}", SENTENCE)) from exc
     except (ValueError, RecursionError, ClientDisconnect) as exc:
-        raise BadBody(400, "The body is no JSON.") from exc
+        raise BadBody(400, "The body is not JSON.") from exc
 
 
 class Desk:

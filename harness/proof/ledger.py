@@ -20,21 +20,28 @@ from harness.scenario import Scenario
 from harness.workspace import digests, file_digest, tree_digest
 
 NOT_GRADING = (
-    *(
-        "cli",
-        "console.py",
-        "demo.py",
-        "benchmark.py",
-        "benchmark_compose.py",
-        "figures.py",
-        "session.py",
-        "authoring",
-        "report",
-        "proof",
-    ),
-    *("attempt.py", "by_hand.py", "client", "leading.py", "led.py", "vocabulary.py", "proctor"),
+    "attempt.py",
+    "authoring",
+    "benchmark.py",
+    "benchmark_compose.py",
+    "by_hand.py",
+    "cli",
+    "client",
+    "console.py",
+    "demo.py",
+    "figures.py",
+    "leading.py",
+    "led.py",
+    "proctor",
+    "proof",
+    "report",
+    "session.py",
+    "vocabulary.py",
 )
-"""Parts of the harness that cannot change what a row gets."""
+"""Parts of the harness that cannot change what a row gets, but for those of GRADING."""
+
+GRADING = ("proof/run.py",)
+"""Files in NOT_GRADING's folders that can."""
 
 OF_RUNTIME = {"process": ("runtime/process.py",), "compose": ("runtime/compose/", "runtime/inside/")}
 """Parts that can only where that runtime runs the stacks."""
@@ -43,9 +50,6 @@ IMAGES = ("Dockerfile", "compose.yaml")
 
 MEASURED_AT_MOST = 2
 """A row in which some check was too noisy to say anything is measured once more, and that stands."""
-
-GRADING = ("proof/run.py",)
-"""But these in them can."""
 
 
 class Ledger:

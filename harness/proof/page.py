@@ -22,7 +22,7 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
         "A shortcut is everything healthy but for one fault and a wrong repair of it; it runs the checks of that",
         "fault's slot and those that its expect.toml names. Other rows run every check.",
         "",
-        "| row | must get | got | failed checks | as it must |",
+        "| row | expected | got | failed checks | as expected |",
         "| --- | --- | --- | --- | --- |",
     ]
     got = {cell.row: cell for cell in cells}

@@ -134,7 +134,7 @@ def _folders(scenario: Scenario, kind: str) -> list[Path]:
 
 
 def _shortcut_rows(scenario: Scenario, drawn: Mapping[int, set[str]]) -> Iterator[Row]:
-    """Each shortcut once, on the form of its that fewest others were shown on; again only where a form lacks a row."""
+    """Each shortcut once, on that of its forms which has the fewest rows so far; again only where a form has none."""
     expected = [(folder, read_expect(folder, scenario)) for folder in _folders(scenario, "shortcuts")]
     shown: Counter[str] = Counter()
     for folder, expect in sorted(expected, key=lambda item: len(item[1].faults)):

@@ -10,9 +10,10 @@ from pathlib import Path
 from harness.model import RunRecord
 from harness.report.files import read_record, record_json, scores_csv
 from harness.report.junit import junit_xml
-from harness.report.page import html
+from harness.report.numbers import span
+from harness.report.page import html, lost
 
-__all__ = ["html", "junit_xml", "read_record", "record_json", "scores_csv", "write"]
+__all__ = ["html", "junit_xml", "lost", "read_record", "record_json", "scores_csv", "span", "write"]
 
 
 def write(record: RunRecord, folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ def read_record(path: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as exc:
-        raise UsageError(f"{path} is no result.json of this version: {one_line(str(exc), 200)}") from exc
+        raise UsageError(f"{path} is not a result.json of this version: {one_line(str(exc), 200)}") from exc
 
 
 def _plain_data(value: object) -> object:

@@ -122,7 +122,7 @@ def evidence(paths: Sequence[str]) -> list[tuple[str, str | None]]:
 
 
 def lost(score: Score) -> list[Lost]:
-    """Checks that lost points or have some withheld, the dearest first."""
+    """Checks that lost points or have some withheld, those that lost most first."""
     found = []
     for item in score.checks:
         points = round(item.earned + item.withheld - item.possible, 6)

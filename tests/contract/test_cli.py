@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,19 +31,22 @@ def exam(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ("words", "code", "says", "next_step"),
     [
         (["start", "nonesuch"], 2, "no scenario 'nonesuch'", "exam list"),
-        (["start", "tiny", "--port", "serving"], 2, "is no port", "serving=3000"),
+        (["start", "tiny", "--port", "serving"], 2, "not a service and its port", "serving=3000"),
         (["start", "tiny", "--runtime", "cloud"], 2, "no runtime 'cloud'", ""),
         (["status"], 7, "No attempt is under way", "exam start"),
         (["submit", "--yes"], 7, "No attempt is under way", "exam start"),
         (["logs", "serving", "--name", "x"], 7, "No attempt is under way", "exam start"),
         (["grade", "x"], 6, "no submission 'x'", "exam submit"),
-        (["down", "x"], 7, "Which attempt?", "--all"),
+        (["down", "x"], 7, "no attempt 'x'", "There is none."),
+        (["down"], 7, "Which attempt?", "There is none."),
+        (["submit", "--json"], 2, "nobody is asked", "--yes"),
+        (["report", "x", "--csv", "scores.csv"], 2, "takes all reports", "name"),
         (["report", "x"], 2, "There is no", "exam grade"),
         (["prove", "tiny", "--row", "nonesuch"], 2, "No row", "--dry"),
         (["prove", "tiny", "--seeds", "2", "--dry"], 2, "--seeds runs no rows", "--seeds 2` alone"),
         (["prove", "tiny", "--seeds", "0"], 2, "--seeds", "--help"),
         (["list", "--scenarios", "nowhere"], 2, "no folder 'nowhere'", "--scenarios"),
-        (["new", "Late-Feeds"], 2, "no name for a scenario", "late_feeds"),
+        (["new", "Late-Feeds"], 2, "not a valid name for a scenario", "late_feeds"),
         (["new", "stale_predictions"], 2, "is taken", "another name"),
         (["new", "late_feeds", "--into", "/dev/null/pack"], 4, "cannot be written", "--into"),
     ],
@@ -98,10 +102,33 @@ def test_the_brief_and_its_vocabulary_are_printed(tmp_path: Path, tiny_root: Pat
 
 def test_the_proof_of_the_tiny_scenario_holds(tmp_path: Path, tiny_root: Path) -> None:
     home = tmp_path / "home"
-    done = exam(home, "prove", "tiny", "--scenarios", str(tiny_root), "--row", "shouts", "--row", "symptoms")
+    words = ["prove", "tiny", "--scenarios", str(tiny_root), "--row", "shouts", "--row", "symptoms"]
+    done = exam(home, *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    again = exam(home, "prove", "tiny", "--scenarios", str(tiny_root), "--row", "shouts", "--json")
-    assert again.returncode == 0
+    assert "rows as expected" in done.stdout
+    again = exam(home, *words, "--json")
+    assert all(cell["good"] for cell in json.loads(again.stdout))
+    assert {cell["kind"] for cell in json.loads(again.stdout)} == {"shortcut", "symptoms"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["brief", "tiny"],
+        ["brief", "tiny", "--vocabulary"],
+        ["doctor"],
+        ["list"],
+        ["prove", "tiny", "--dry"],
+        ["prove", "tiny", "--row", "symptoms"],
+        ["prove", "tiny", "--seeds", "2"],
+    ],
+    ids=" ".join,
+)
+def test_json_is_all_that_is_on_the_output_when_it_is_asked_for(
+    tmp_path: Path, tiny_root: Path, words: list[str]
+) -> None:
+    roots = [] if words == ["doctor"] else ["--scenarios", str(tiny_root)]
+    assert json.loads(exam(tmp_path / "home", *words, *roots, "--json").stdout)
 
 
 def test_a_terminated_proof_leaves_no_stack(tmp_path: Path, tiny_root: Path) -> None:
@@ -116,8 +143,20 @@ def test_a_terminated_proof_leaves_no_stack(tmp_path: Path, tiny_root: Path) -> 
     assert not psutil.pid_exists(supervisor)
 
 
-def test_lint_refuses_an_unsound_scenario(tmp_path: Path, tiny_root: Path) -> None:
-    assert exam(tmp_path / "home", "lint", "tiny", "--scenarios", str(tiny_root)).returncode == 0
+def test_lint_names_what_is_unsound(tmp_path: Path) -> None:
+    home, pack = tmp_path / "home", ["--scenarios", "pack"]
+    exam(home, "new", "late_feeds", "--into", "pack")
+    assert "is sound" in exam(home, "lint", "late_feeds", *pack).stdout
+    folder = tmp_path / "pack" / "late_feeds"
+    shutil.rmtree(next((folder / "solutions").glob("*/")))
+    fewer = exam(home, "lint", "late_feeds", *pack)
+    assert (fewer.returncode, fewer.stdout) == (1, "there are fewer than two solutions\n")
+    with (folder / "faults.py").open("a", encoding="utf-8") as code:
+        code.write("FORMS = (\n")
+    broken = exam(home, "lint", "late_feeds", *pack)
+    assert broken.returncode == 3
+    assert "does not load: SyntaxError" in broken.stderr
+    assert "Traceback" not in broken.stderr
 
 
 def test_a_private_pack_anywhere_is_listed_linted_proved_and_started(tmp_path: Path) -> None:
@@ -158,7 +197,7 @@ def test_the_proof_of_seeds_names_those_that_fail(tmp_path: Path) -> None:
     exam(home, "new", "late_feeds", "--into", "pack")
     done = exam(home, "prove", "late_feeds", *pack, "--seeds", "4")
     assert done.returncode == 0, done.stderr
-    assert "4 of 4 seeds as they must be" in done.stdout
+    assert "4 of 4 seeds as expected" in done.stdout
     assert "production\t90\t90" in done.stdout
     brief = tmp_path / "pack" / "late_feeds" / "BRIEF.md"
     brief.write_text("The page is not sick.\n", encoding="utf-8")

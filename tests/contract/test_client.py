@@ -55,7 +55,7 @@ def test_a_whole_attempt_by_the_client(exam: Client) -> None:
     assert "serving\trunning\thttp://127.0.0.1:" in status.stdout
     assert json.loads(exam("status", "--json").stdout)["workspace"] == str(exam.here.workspace)
     assert exam("status", "--env").stdout == "export WORD_FILE='/a b'\n"
-    assert exam("estimate", "an hour").stdout == "Written down.\n"
+    assert exam("estimate", "an hour").stdout == "Recorded.\n"
     assert "ok\tthe page answers\tIt answers 200.\n" in exam("check").stdout
     (exam.here.workspace / "word.txt").write_text("healthy")
     refused = exam("submit", said="n\n")
@@ -85,7 +85,7 @@ def test_restart_waits_and_shows_the_log_of_a_service_that_does_not_come_up(exam
     assert exam("restart", "serving").returncode == 0
     none = exam("restart", "nothing")
     assert none.returncode == 2
-    assert "none of your services: idle, serving" in none.stderr
+    assert "not one of your services: idle, serving" in none.stderr
 
 
 def test_reset_writes_the_given_bytes_and_mode_and_nothing_outside(exam: Client) -> None:

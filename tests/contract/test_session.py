@@ -17,7 +17,8 @@ from harness import grading
 from harness import variant as variants
 from harness.errors import AttemptError, EnvironmentFault, SubmissionError, UsageError
 from harness.journal import Journal
-from harness.model import Outcome, RunRecord, Variant
+from harness.layout import site_in
+from harness.model import Outcome, RunRecord
 from harness.runtime.process import ProcessRuntime
 from harness.session import Attempt, Session
 from harness.waiting import until
@@ -82,17 +83,11 @@ def test_an_untouched_attempt_earns_nothing(session: Session, tmp_path: Path) ->
 def test_what_is_fixed_is_graded_from_fresh_copies(session: Session) -> None:
     attempt = started(session)
     (session.leader(attempt).workspace / "given.txt").write_text("forged", encoding="utf-8")
-    session.submit(attempt)
-    healthy = session.layouts.healthy(session.scenario_of(attempt), _variant(session, attempt))
-    target = session.home / "unpacked"
-    target.mkdir()
-    (target / "given.txt").write_text("forged", encoding="utf-8")
-    grading.restore_fixed(session.scenario_of(attempt), healthy, target)
-    assert (target / "given.txt").read_text(encoding="utf-8") == "given\n"
-
-
-def _variant(session: Session, attempt: Attempt) -> Variant:
-    return variants.draw(session.scenario_of(attempt), attempt.seed)
+    archive, scenario = session.submit(attempt).archive, session.scenario_of(attempt)
+    graded_from = site_in(session.home / "graded")
+    healthy = session.layouts.healthy(scenario, variants.draw(scenario, attempt.seed))
+    grading.lay_out_submission(archive, scenario, healthy, graded_from.workspace, graded_from.registry)
+    assert (graded_from.workspace / "given.txt").read_text(encoding="utf-8") == "given\n"
 
 
 def test_a_stack_that_does_not_come_up_fails_every_check(
@@ -153,8 +148,8 @@ def test_a_name_in_use_is_refused(session: Session) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../a", "a b", "x" * 50])
-def test_a_name_that_is_none_is_refused(session: Session, name: str) -> None:
-    with pytest.raises(UsageError, match="no name"):
+def test_an_invalid_name_is_refused(session: Session, name: str) -> None:
+    with pytest.raises(UsageError, match="not a valid name"):
         session.start("tiny", 1, name=name)
 
 
@@ -174,22 +169,22 @@ def test_reset_puts_a_file_back(session: Session) -> None:
     path.unlink()
     session.leader(attempt).reset("word.txt")
     assert path.read_text(encoding="utf-8") == given
-    with pytest.raises(UsageError, match="no file that was given"):
+    with pytest.raises(UsageError, match="not among the files that were given"):
         session.leader(attempt).reset("../attempt.json")
 
 
 def test_only_the_candidates_services_are_restarted(session: Session) -> None:
     attempt = started(session)
     assert session.restart(attempt, "serving") > 0
-    with pytest.raises(UsageError, match="none of your services"):
+    with pytest.raises(UsageError, match="not one of your services"):
         session.restart(attempt, "idle")
 
 
 def test_a_file_that_is_no_submission_is_refused(session: Session, tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"x")
-    with pytest.raises(SubmissionError, match="no submission"):
+    with pytest.raises(SubmissionError, match="is not a submission"):
         graded(session, str(tmp_path / "x.tar.gz"), tmp_path)
-    with pytest.raises(SubmissionError, match="no submission"):
+    with pytest.raises(SubmissionError, match="is not a submission"):
         graded(session, "nonesuch", tmp_path)
 
 
@@ -221,7 +216,7 @@ def test_an_interrupted_grading_is_started_again(session: Session, tmp_path: Pat
         ProcessRuntime().attach(run)
 
 
-def test_the_journal_knows_how_long_it_took(session: Session) -> None:
+def test_a_submission_knows_how_long_it_took(session: Session) -> None:
     began = time.monotonic()
     submission = session.submit(started(session))
     assert 0 <= submission.minutes_used <= (time.monotonic() - began) / 60 + 0.1

@@ -65,7 +65,7 @@ def test_two_new_scenarios_of_one_pack_do_not_meet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Late", "late feeds", "late-feeds", "7up", "_base", "base", "", "../up", "a/b", "é"])
 def test_a_name_that_is_no_folder_and_no_package_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a scenario") as caught:
+    with pytest.raises(UsageError, match="is not a valid name for a scenario") as caught:
         authoring.new(name, tmp_path / "pack")
     assert "small letter" in caught.value.next_step
     assert not (tmp_path / "pack").exists()

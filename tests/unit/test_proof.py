@@ -1,4 +1,4 @@
-"""A proof says when a row is not as it must be, and when a fault form has no row."""
+"""A proof says when a row is not as expected, and when a fault form has no row."""
 
 from __future__ import annotations
 
