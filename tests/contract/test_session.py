@@ -184,7 +184,7 @@ def test_a_file_that_is_no_submission_is_refused(session: Session, tmp_path: Pat
     (tmp_path / "x.tar.gz").write_bytes(b"x")
     with pytest.raises(SubmissionError, match="is not a submission"):
         graded(session, str(tmp_path / "x.tar.gz"), tmp_path)
-    with pytest.raises(SubmissionError, match="is not a submission"):
+    with pytest.raises(SubmissionError, match="no submission 'nonesuch'"):
         graded(session, "nonesuch", tmp_path)
 
 
