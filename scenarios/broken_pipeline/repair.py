@@ -9,7 +9,6 @@ from datetime import UTC, datetime, time
 from itertools import pairwise
 
 from harness.model import Site, Variant
-from harness.workspace import copy_tree
 
 from . import landing
 
@@ -26,7 +25,7 @@ def repair(site: Site, healthy: Site, variant: Variant) -> None:
     """
     for name in CODE:
         shutil.rmtree(site.workspace / name)
-        copy_tree(healthy.workspace / name, site.workspace / name)
+        shutil.copytree(healthy.workspace / name, site.workspace / name)
     shutil.copyfile(healthy.workspace / SETTINGS, site.workspace / SETTINGS)
     shutil.rmtree(site.workspace / KEPT_FILE, ignore_errors=True)
     landing.anew(site, variant.business_date)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 from harness.model import Site, Variant
-from harness.workspace import copy_tree
 
 from .faults.common import aliases, set_alias
 
@@ -17,7 +16,7 @@ def repair(site: Site, healthy: Site, variant: Variant) -> None:
     """Repair a broken site. What the nights left in state/ and in the registry stays, as the brief asks."""
     for name in REPLACED:
         shutil.rmtree(site.workspace / name)
-        copy_tree(healthy.workspace / name, site.workspace / name)
+        shutil.copytree(healthy.workspace / name, site.workspace / name)
     shutil.copyfile(healthy.workspace / SETTINGS, site.workspace / SETTINGS)
     for alias, version in aliases(healthy).items():
         set_alias(site, alias, version)

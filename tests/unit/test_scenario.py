@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import sys
 from pathlib import Path
@@ -101,3 +102,20 @@ def test_every_word_of_a_diagnosis_has_a_meaning(scenario: Scenario) -> None:
 
 def test_a_scenario_of_its_own_place_says_what_its_words_mean(tiny: Scenario) -> None:
     assert vocabulary(tiny)["meanings"]["late"] == "the right word comes too late"
+
+
+OURS = ("harness.model", "harness.errors", "harness.probes")
+CODE = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "scenarios").rglob("*.py")
+    if not {"workspace", "solutions", "shortcuts"} & set(path.parts)
+)
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: "/".join(path.parts[-3:]))
+def test_a_scenario_imports_of_the_harness_only_records_errors_and_probes(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        named = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in named:
+            assert name.split(".")[0] != "harness" or name.startswith(OURS), f"{path.name} imports {name}"
