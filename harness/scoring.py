@@ -13,7 +13,8 @@ Points of checks
 - The sum of checks, diagnosis and facts is clamped to 0..100.
 
 Points of the diagnosis (the unit is one right claim, then scaled)
-- Component and kind right: 1. Component only: 1/3. Wrong: -1/3. The sum has the floor 0.
+- Component and kind right: 1. Component only: 1/3. Wrong: -1, so that guessing at even odds gains nothing. The sum
+  has the floor 0.
 - A claim with component and kind right adds 1/6 for the onset (within a day; "unknown" where the variant holds no
   evidence of it) and 1/6 for a pointer that resolves to something which shows the fault (a fault without pointers
   gives this to any claim of it).
@@ -59,7 +60,7 @@ from harness.model import (
 )
 
 # In sixths of a right claim: sums stay whole numbers, so that full marks are exact.
-PAIR, COMPONENT, WRONG, ONSET, POINTER = 6, 2, -2, 1, 1
+PAIR, COMPONENT, WRONG, ONSET, POINTER = 6, 2, -6, 1, 1
 FULL = PAIR + ONSET + POINTER
 
 EXAMINED_POINTS = 10.0
