@@ -105,7 +105,7 @@ def test_equal_records_give_equal_pages() -> None:
 def test_the_page_says_what_an_evaluator_needs() -> None:
     text = Tags(page.html(good())).text
     for said in (
-        "41.5–61.5",
+        "39.5–59.5",
         "Practice run: not certifiable",
         "not examined",
         "one input beside a structured interview",
@@ -229,8 +229,8 @@ def test_times_and_ranges_for_people() -> None:
         "2 min 5 s",
         "1 h 2 min",
     ]
-    assert numbers.span(41.52, 41.54) == "41.5"
-    assert numbers.span(41.5, 61.5) == "41.5–61.5"
+    assert numbers.span(41.52, 41.54) == "39.5"
+    assert numbers.span(41.5, 61.5) == "39.5–59.5"
     assert numbers.moment("2026-01-12T11:15:00+01:00") == "12 January 2026, 10:15 UTC"
     assert numbers.moment("yesterday") == "yesterday"
     assert numbers.signed(-4) == "−4"
@@ -271,7 +271,7 @@ def test_a_cell_is_no_formula(tmp_path: Path) -> None:
     assert len(rows) == len(starts)
     assert all(row["attempt"].startswith("'") for row in rows[:-1])
     assert rows[-1]["attempt"] == 'a,b "c"'
-    assert rows[0]["score_low"] == "41.5"
+    assert rows[0]["score_low"] == "39.5"
     assert rows[0]["production"] == "36 of 65"
     assert rows[0]["evaluation"] == rows[0]["data"] == ""
 
