@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from harness import variant as variants
-from harness.errors import ExamError, SubmissionError
+from harness.errors import ExamError, StackError, SubmissionError
 from harness.model import Finding, Record, Site, Stack, Submission, Variant
 from harness.scenario import Scenario
 from harness.workspace import changes, digests, file_digest, freeze
@@ -17,6 +20,9 @@ PAPERS = ("diagnosis.toml", "INCIDENT.md")
 
 ESTIMATE = 2000
 """Characters of an estimate that are kept."""
+
+GRACE_SECONDS = 60.0
+"""So long after the deadline its state may be frozen: copying a submission of the largest size takes half of it."""
 
 
 class Attempt(Record):
@@ -45,18 +51,55 @@ class Rehearsal(Record):
     checks: tuple[tuple[str, bool | None, str], ...] = ()
 
 
+def begun(
+    scenario: Scenario,
+    variant: Variant,
+    workspace: Path,
+    *,
+    name: str,
+    runtime: str,
+    laid_out_seconds: float,
+    ready_seconds: float,
+) -> Attempt:
+    """The record of an attempt that begins now with `workspace` as it was given: from here its clock runs."""
+    now = datetime.now(UTC)
+    return Attempt(
+        id=name,
+        scenario=scenario.spec.id,
+        folder_of_scenario=scenario.folder,
+        seed=variant.seed,
+        runtime=runtime,
+        started_at=now.isoformat(timespec="seconds"),
+        deadline=(now + timedelta(minutes=scenario.spec.minutes)).isoformat(timespec="seconds"),
+        laid_out_seconds=round(laid_out_seconds, 1),
+        ready_seconds=round(ready_seconds, 1),
+        given=digests(workspace, scenario.spec.scratch),
+    )
+
+
+def seconds_left(attempt: Attempt) -> float:
+    """Until the deadline; negative after it."""
+    return (datetime.fromisoformat(attempt.deadline) - datetime.now(UTC)).total_seconds()
+
+
+def minutes_left(attempt: Attempt) -> float:
+    """As it is shown to the candidate: 0 when the time is over or the attempt is submitted."""
+    return 0.0 if attempt.submitted else round(max(0.0, seconds_left(attempt)) / 60, 1)
+
+
 def hand_in(
     attempt: Attempt, scenario: Scenario, site: Site, folder: Path, *, at_deadline: bool
 ) -> tuple[Submission, Attempt]:
     """Freeze a site into `folder`: submission.tar.gz, submission.json, sealed.json; returns it and the sealed attempt.
 
-    After the deadline the state counts as it is then, marked late, unless it is handed in for the deadline's sake.
-    Raises SubmissionError when the content is out of bounds.
+    After the deadline the state counts as it is then, marked late. `at_deadline`, it is marked late only where freezing
+    began GRACE_SECONDS after it. Raises SubmissionError when the content is out of bounds.
     """
+    now = datetime.now(UTC)
+    late = seconds_left(attempt) < -(GRACE_SECONDS if at_deadline else 0.0)
+    used = (now - datetime.fromisoformat(attempt.started_at)).total_seconds() / 60
     archive = folder / "submission.tar.gz"
     digest = freeze(site, archive, scenario.spec.scratch)
-    now = datetime.now(UTC)
-    used = (now - datetime.fromisoformat(attempt.started_at)).total_seconds() / 60
     submission = Submission(
         archive=archive,
         sha256=digest,
@@ -64,13 +107,18 @@ def hand_in(
         attempt=attempt.id,
         submitted_at=now.isoformat(timespec="seconds"),
         minutes_used=round(used, 1),
-        late=not at_deadline and used > scenario.spec.minutes,
+        late=late,
         changes=changes(attempt.given, digests(site.workspace, scenario.spec.scratch)),
     )
     sealed = attempt.model_copy(update={"submitted": True})
     (folder / "submission.json").write_text(submission.model_dump_json(indent=1), encoding="utf-8")
     (folder / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
     return submission, sealed
+
+
+def handed_in(submission: Submission, *, at_deadline: bool) -> dict[str, Any]:
+    """What the journal says of a submission."""
+    return {"sha256": submission.sha256, "at_deadline": at_deadline, **({"late": True} if submission.late else {})}
 
 
 def read_submission(folder: Path) -> tuple[Submission, Attempt]:
@@ -114,6 +162,23 @@ def public_checks(scenario: Scenario, stack: Stack, workspace: Path) -> list[tup
     """The scenario's public checks, on a running stack."""
     found: list[tuple[str, Finding]] = scenario.module("grader.public").public(stack, workspace)
     return found
+
+
+def rehearsal(scenario: Scenario, booted: AbstractContextManager[Stack], workspace: Path) -> Rehearsal:
+    """Enter `booted`, which boots what was frozen, and run the public checks on it; `workspace` is the frozen one."""
+    began = time.monotonic()
+    try:
+        with booted as stack:
+            seconds = round(time.monotonic() - began, 1)
+            found = public_checks(scenario, stack, workspace)
+    except StackError as exc:
+        return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
+    return Rehearsal(
+        boots=True,
+        seconds=seconds,
+        sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
+        checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
+    )
 
 
 def missing_papers(workspace: Path) -> list[str]:

@@ -218,20 +218,25 @@ def _plan(job: GradingJob, name: str, folder: Path, healthy: Site) -> StackPlan:
 def lay_out_submission(archive: Path, scenario: Scenario, healthy: Site, workspace: Path, registry: Path) -> None:
     """Unpack a submission; what is fixed comes fresh, the registry row by row into a fresh database.
 
-    `workspace` and `registry` are made. Raises SubmissionError when the archive is none, or its registry is refused.
+    `workspace` and `registry` are made. Raises SubmissionError when the archive is none, its registry is refused, or
+    its files cannot be laid out here.
     """
     unpacked = workspace.parent / "unpacked"
     unpack(archive, unpacked)
-    (unpacked / "workspace").rename(workspace)
-    restore_fixed(scenario, healthy, workspace)
-    import_registry(unpacked / "registry", healthy.registry, registry)
-    shutil.rmtree(unpacked)
+    try:
+        (unpacked / "workspace").rename(workspace)
+        restore_fixed(scenario, healthy, workspace)
+        import_registry(unpacked / "registry", healthy.registry, registry)
+        shutil.rmtree(unpacked)
+    except OSError as exc:
+        raise SubmissionError(f"The submission cannot be laid out: {exc}.", "Run `exam rehearse`.") from exc
 
 
 def restore_fixed(scenario: Scenario, healthy: Site, workspace: Path) -> None:
-    """Put the fixed parts of a workspace back as they were given."""
+    """Put the fixed parts of a workspace back as they were given, whatever stands in their place or in their way."""
     for name in scenario.spec.fixed:
         source, target = healthy.workspace / name, workspace / name
+        _clear_way(target, workspace)
         if target.is_dir():
             shutil.rmtree(target)
         target.unlink(missing_ok=True)
@@ -240,6 +245,14 @@ def restore_fixed(scenario: Scenario, healthy: Site, workspace: Path) -> None:
             copy_tree(source, target)
         else:
             shutil.copy2(source, target)
+
+
+def _clear_way(target: Path, workspace: Path) -> None:
+    """Remove what is not a folder, and a link to one, where a folder above `target` has to be."""
+    for above in reversed(target.relative_to(workspace).parents[:-1]):
+        folder = workspace / above
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
 
 
 class Absent:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,22 @@ from typing import Protocol
 
 from harness import grading
 from harness import variant as variants
-from harness.attempt import ESTIMATE, Attempt, Rehearsal, hand_in, keep, missing_papers, public_checks
-from harness.errors import StackError, UsageError
+from harness.attempt import (
+    ESTIMATE,
+    Attempt,
+    Rehearsal,
+    hand_in,
+    handed_in,
+    keep,
+    missing_papers,
+    public_checks,
+    rehearsal,
+)
+from harness.errors import UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
 from harness.model import Change, Finding
-from harness.runtime.base import Runtime, StackPlan
+from harness.runtime.base import RunningStack, Runtime, StackPlan
 from harness.scenario import Scenario
 from harness.workspace import changes, digests, freeze
 
@@ -37,6 +47,9 @@ class Leader(Protocol):
 
     def pages(self) -> dict[str, str]:
         """Name -> address of what there is for people besides the services."""
+
+    def today(self) -> str:
+        """The business date of the live stack, ISO 8601."""
 
     def frozen(self) -> bool:
         """Whether the attempt is submitted: from here, from where the candidate works, or by its deadline."""
@@ -92,6 +105,10 @@ class Here:
         """See `Leader.pages`: the harness has none here."""
         return {}
 
+    def today(self) -> str:
+        """See `Leader.today`."""
+        return (self.folder / "clock").read_text(encoding="utf-8").strip()
+
     def frozen(self) -> bool:
         """See `Leader.frozen`."""
         return self.attempt.submitted
@@ -128,7 +145,8 @@ class Here:
         shutil.rmtree(place, ignore_errors=True)
         try:
             freeze(site_in(self.folder), place / "submission.tar.gz", self.scenario.spec.scratch)
-            found = self._boot(self._plan(place))
+            plan = self._plan(place)
+            found = rehearsal(self.scenario, self._booted(plan), plan.workspace)
         finally:
             self.runtime.down(place / "run")
             shutil.rmtree(place, ignore_errors=True)
@@ -155,20 +173,9 @@ class Here:
             graded=True,
         )
 
-    def _boot(self, plan: StackPlan) -> Rehearsal:
-        began = time.monotonic()
-        try:
-            stack = self.runtime.up(plan, BOOT_SECONDS, self.say)
-        except StackError as exc:
-            return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
-        seconds = round(time.monotonic() - began, 1)
-        found = public_checks(self.scenario, stack, plan.workspace)
-        return Rehearsal(
-            boots=True,
-            seconds=seconds,
-            sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
-            checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
-        )
+    @contextmanager
+    def _booted(self, plan: StackPlan) -> Iterator[RunningStack]:
+        yield self.runtime.up(plan, BOOT_SECONDS, self.say)
 
     def changed(self) -> tuple[tuple[Change, ...], list[str]]:
         """See `Leader.changed`."""
@@ -178,4 +185,4 @@ class Here:
     def hand_in(self, folder: Path, *, at_deadline: bool) -> None:
         """See `Leader.hand_in`. After the deadline the state counts as it is then, marked late."""
         submission, _ = hand_in(self.attempt, self.scenario, site_in(self.folder), folder, at_deadline=at_deadline)
-        self.journal.append("submitted", {"sha256": submission.sha256, "at_deadline": at_deadline})
+        self.journal.append("submitted", handed_in(submission, at_deadline=at_deadline))

@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -30,7 +29,7 @@ from filelock import FileLock
 from harness import grading, report
 from harness import scenario as scenarios
 from harness import variant as variants
-from harness.attempt import Attempt, keep, read_submission, settle_live
+from harness.attempt import Attempt, begun, keep, read_submission, settle_live
 from harness.bench import Progress as GradingProgress
 from harness.errors import AttemptError, EnvironmentFault, SubmissionError, UsageError
 from harness.journal import Journal
@@ -42,7 +41,7 @@ from harness.proctor.sealed import Sealed, seal
 from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
 from harness.runtime.process import ProcessRuntime
 from harness.scenario import Scenario
-from harness.workspace import copy_site, digests, first_commit
+from harness.workspace import copy_site, first_commit
 
 Say = Callable[[str], None]
 
@@ -167,18 +166,14 @@ class Session:
     def _begin(
         self, scenario: Scenario, variant: Variant, folder: Path, runtime: str, laid_out: float, ready: float
     ) -> Attempt:
-        now = datetime.now(UTC)
-        attempt = Attempt(
-            id=folder.name,
-            scenario=scenario.spec.id,
-            folder_of_scenario=scenario.folder,
-            seed=variant.seed,
+        attempt = begun(
+            scenario,
+            variant,
+            folder / "workspace",
+            name=folder.name,
             runtime=runtime,
-            started_at=now.isoformat(timespec="seconds"),
-            deadline=(now + timedelta(minutes=scenario.spec.minutes)).isoformat(timespec="seconds"),
-            laid_out_seconds=round(laid_out, 1),
-            ready_seconds=round(ready, 1),
-            given=digests(folder / "workspace", scenario.spec.scratch),
+            laid_out_seconds=laid_out,
+            ready_seconds=ready,
         )
         if runtime_named(runtime, self.home).proctored:
             told = Led(cast(LedStack, self.stack(attempt))).status()

@@ -13,9 +13,12 @@ import shutil
 import sqlite3
 import subprocess
 import tarfile
+import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from harness.errors import SubmissionError
 from harness.model import Change, Site
@@ -25,6 +28,17 @@ MAX_FILES = 20_000
 MAX_FILE_BYTES = 64 * 2**20
 MAX_BYTES = 512 * 2**20
 """Bounds of a submission: an honest one has a few hundred files and some twenty megabytes."""
+
+MAX_PATH_BYTES = 1000
+"""Of a path below the workspace or the registry. A system takes 4096, its own folders before it included."""
+
+HEADER_BYTES = 64 * 2**10
+HEADERS_BYTES = 64 * 2**20
+"""What an archive may hold between two contents, and in all beside them: freezing the most files with the longest paths
+makes 3 kB and 50 MB."""
+
+LOCKED_SECONDS = 60.0
+"""A registry's transactions last milliseconds."""
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -48,13 +62,22 @@ def copy_registry(source: Path, target: Path) -> None:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a SQLite database, also one in use, as of one moment; the source is only read. Raises sqlite3.Error."""
+    """Copy a SQLite database, also one in use, as of one moment; the source is only read.
+
+    Raises sqlite3.Error, also for one that stays locked for LOCKED_SECONDS.
+    """
     target.unlink(missing_ok=True)
+    end = time.monotonic() + LOCKED_SECONDS
+
+    def look(status: int, remaining: int, total: int) -> None:  # without it, the backup waits for ever
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
+            raise sqlite3.OperationalError(f"it was locked for {LOCKED_SECONDS:.0f} s")
+
     with (
         closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old,
         closing(sqlite3.connect(target)) as new,
     ):
-        old.backup(new)
+        old.backup(new, progress=look)
 
 
 def registry_entries(registry: Path) -> list[str]:
@@ -154,9 +177,9 @@ def unpack(archive: Path, target: Path) -> None:
     """
     target.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            _unpack_members(tar, target)
-    except (tarfile.TarError, EOFError, OSError) as exc:
+        with gzip.open(archive) as packed:
+            _unpack_members(_Source(packed), target)
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as exc:
         shutil.rmtree(target, ignore_errors=True)
         raise SubmissionError(f"{archive.name} is no submission: {exc}", "Submit again with `exam submit`.") from exc
     except SubmissionError:
@@ -167,26 +190,63 @@ def unpack(archive: Path, target: Path) -> None:
         raise SubmissionError(f"{archive.name} is no submission: it lacks a workspace or a registry.")
 
 
-def _unpack_members(tar: tarfile.TarFile, target: Path) -> None:
+class _Source:
+    """The bytes of an archive as they are unpacked, in order and only as far as they are allowed.
+
+    `tarfile` reads a long name or an extended header whole, and keeps it, before it says that there is a member.
+    """
+
+    def __init__(self, packed: gzip.GzipFile) -> None:
+        self._packed = packed
+        self._read = 0
+        self._most = HEADERS_BYTES
+        self._before_next = HEADER_BYTES
+
+    def allow(self, size: int) -> None:
+        """A content of `size` bytes may come, and the headers of the next."""
+        blocks = -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        self._most += blocks
+        self._before_next = self._read + blocks + HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes. Raises SubmissionError when that is more than is allowed."""
+        chunk = self._packed.read(size)
+        self._read += len(chunk)
+        if self._read > min(self._most, self._before_next):
+            raise SubmissionError(
+                f"The submission's archive has headers of more than {HEADER_BYTES // 2**10} KiB for a file, or of more "
+                f"than {HEADERS_BYTES // 2**20} MiB in all."
+            )
+        return chunk
+
+
+def _unpack_members(source: _Source, target: Path) -> None:
     budget = Budget()
-    seen: set[str] = set()
-    for member in tar:
-        parts = PurePosixPath(member.name).parts
-        if member.isdir():
-            continue
-        if (
-            not member.isreg()
-            or not parts
-            or parts[0] not in ("workspace", "registry")
-            or ".." in parts
-            or len(parts) < 2
-        ):
-            raise SubmissionError(f"The submission holds {member.name[:80]!r}, which is no plain file of it.")
-        if member.name in seen:
-            raise SubmissionError(f"The submission holds {member.name[:80]!r} twice.")
-        seen.add(member.name)
-        budget.take(member.name, member.size)
-        _write(tar, member, target.joinpath(*parts))
+    seen: set[tuple[str, ...]] = set()
+    with tarfile.open(fileobj=cast(IO[bytes], source), mode="r|") as tar:  # it calls nothing but `read`
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # it would keep every header to the end
+            if member.isdir():
+                source.allow(0)
+                continue
+            parts = _parts(member)
+            if parts in seen:
+                raise SubmissionError(f"The submission holds {member.name[:80]!r} twice.")
+            seen.add(parts)
+            budget.take("/".join(parts[1:]), member.size)
+            source.allow(member.size)
+            _write(tar, member, target.joinpath(*parts))
+            source.allow(0)
+
+
+def _parts(member: tarfile.TarInfo) -> tuple[str, ...]:
+    """Where a member goes, in names. Raises SubmissionError for anything that is no plain file of a submission."""
+    parts = PurePosixPath(member.name).parts
+    plain = member.isreg() and not member.issparse() and member.size >= 0
+    inside = len(parts) >= 2 and parts[0] in ("workspace", "registry") and ".." not in parts
+    if not plain or not inside:
+        raise SubmissionError(f"The submission holds {member.name[:80]!r}, which is no plain file of it.")
+    return parts
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -223,9 +283,18 @@ class Budget:
         self.bytes = 0
 
     def take(self, name: str, size: int) -> None:
-        """Count one file of `size` bytes. Raises SubmissionError, and counts nothing, when it is out of bounds."""
+        """Count one file of `size` bytes; `name` is its path below the workspace or the registry.
+
+        Raises SubmissionError, and counts nothing, when it is out of bounds.
+        """
+        if len(name.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
+            raise SubmissionError(
+                f"{name[-80:]!a} has a path of more than {MAX_PATH_BYTES} bytes.", "Remove it, or move it under var/."
+            )
         if size > MAX_FILE_BYTES:
-            raise SubmissionError(f"{name[:80]} is larger than {MAX_FILE_BYTES // 2**20} MiB.", "Keep it under var/.")
+            raise SubmissionError(
+                f"{name[-80:]!a} is larger than {MAX_FILE_BYTES // 2**20} MiB.", "Keep it under var/."
+            )
         if self.files >= MAX_FILES or self.bytes + size > MAX_BYTES:
             raise SubmissionError(
                 f"The submission has more than {MAX_FILES} files or {MAX_BYTES // 2**20} MiB.",

@@ -11,6 +11,7 @@ import typer
 
 from harness import console
 from harness import scenario as scenarios
+from harness.attempt import minutes_left
 from harness.cli.app import CANDIDATES, AsJson, Name, Roots, command, session
 from harness.errors import AttemptError, UsageError
 from harness.model import Finding
@@ -59,15 +60,17 @@ def status(
             console.out.print(f"export {variable}={shlex.quote(value)}", markup=False)
         return
     lines, leader = here.status(attempt), here.leader(attempt)
-    submitted, pages = attempt.submitted or leader.frozen(), leader.pages()
+    attempt, pages = attempt.model_copy(update={"submitted": attempt.submitted or leader.frozen()}), leader.pages()
+    left, today = minutes_left(attempt), leader.today()
     if json:
-        shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline"})
+        shown = attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"})
         services = [line.model_dump(mode="json") for line in lines]
-        more = {"submitted": submitted, "workspace": str(leader.workspace), "services": services, "pages": pages}
-        console.show_json(shown | more)
+        more = {"minutes_left": left, "business_date": today, "workspace": str(leader.workspace)}
+        console.show_json(shown | more | {"services": services, "pages": pages})
         return
-    ended = "submitted" if submitted else f"ends at {attempt.deadline}"
-    console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; workspace {leader.workspace}\n")
+    ended = "submitted" if attempt.submitted else f"ends at {attempt.deadline}, {left:g} minutes left"
+    where = f"workspace {leader.workspace}; today is {today}"
+    console.out.print(f"[bold]{attempt.id}[/] ({attempt.scenario}), {ended}; {where}\n")
     rows = [[line.name, line.state, line.url, line.detail] for line in lines]
     rows += [[page, "", url, ""] for page, url in pages.items()]
     console.table(["service", "state", "address", ""], rows)

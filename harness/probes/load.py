@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Duet:
     outcome     ok, wrong (answered, but not what is expected), failed, timeout or unsent
     first       per stack the first answer that was not ok, in words
     lag_p99_ms  send lag of the driver; `shortfall` the share of requests not sent within a second of their time
+    oversized   per stack how many of the wrong answers would have cost the driver more than any answer may
     """
 
     rate: float
@@ -69,6 +70,7 @@ class Duet:
     shortfall: float
     driver_cpu: float
     finished: bool
+    oversized: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, stack: str) -> Floats:
         """Latencies of one stack in milliseconds."""
@@ -99,6 +101,7 @@ class Duet:
             "driver_cpu": round(self.driver_cpu, 3),
             "finished": self.finished,
             "first": dict(self.first),
+            "oversized": dict(self.oversized),
             "intended": [round(float(each), 4) for each in self.intended],
             "stack": [str(each) for each in self.stack],
             "latency_ms": [round(float(each), 3) for each in self.latency_ms],
@@ -168,6 +171,7 @@ def join(*duets: Duet) -> Duet:
         shortfall=float(np.average([each.shortfall for each in duets], weights=np.maximum(sizes, 1))),
         driver_cpu=max(each.driver_cpu for each in duets),
         finished=all(each.finished for each in duets),
+        oversized=dict(sum((Counter(each.oversized) for each in duets), Counter())),
     )
 
 
@@ -200,7 +204,14 @@ def attainment(window: Duet, stack: str, within_ms: float | None = None) -> floa
 
 
 def valid(window: Duet) -> str | None:
-    """Why a window says nothing about the stacks, because of the driver or the machine; None when it is sound."""
+    """Why a window says nothing about the stacks, because of the driver or the machine; None when it is sound.
+
+    Where the candidate's answers were oversized, the driver's trouble is no excuse: they are wrong, and count as that.
+    """
+    return None if window.oversized.get(CANDIDATE) else _spoilt(window)
+
+
+def _spoilt(window: Duet) -> str | None:
     if not window.finished:
         return "the load driver did not finish its plan"
     if not (window.of(CANDIDATE).size and window.of(REFERENCE).size):
@@ -342,7 +353,7 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
     first: dict[str, str] = {}
     for each in ordered:
         if each.outcome != "ok":
-            first.setdefault(each.stack, f"{each.outcome}: {each.text}")
+            first.setdefault(each.stack, f"{_outcome(each)}: {each.text}")
     lags = [each.lag_ms for each in ordered if each.outcome != "unsent"]
     late = sum(each.outcome == "unsent" or each.lag_ms > 1e3 for each in ordered)
     return Duet(
@@ -352,13 +363,18 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
         intended=np.array([each.intended - begin for each in ordered], dtype=np.float64),
         stack=np.array([each.stack for each in ordered], dtype=np.str_),
         latency_ms=np.array([cap if each.outcome in lost else min(each.latency_ms, cap) for each in ordered]),
-        outcome=np.array([each.outcome for each in ordered], dtype=np.str_),
+        outcome=np.array([_outcome(each) for each in ordered], dtype=np.str_),
         first=first,
         lag_p99_ms=float(np.quantile(lags, 0.99)) if lags else float("nan"),
         shortfall=late / max(len(ordered), 1),
         driver_cpu=driver.cpu_share,
         finished=driver.finished,
+        oversized=dict(Counter(each.stack for each in ordered if each.outcome == "oversized")),
     )
+
+
+def _outcome(each: Sent) -> str:
+    return "wrong" if each.outcome == "oversized" else each.outcome
 
 
 def _blocks(window: Duet) -> list[tuple[Floats, Floats]]:

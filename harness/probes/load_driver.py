@@ -22,18 +22,52 @@ from typing import Any, ClassVar
 import gevent
 import numpy as np
 from gevent.event import Event
+from geventhttpclient import client as gevent_client
+from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
 from locust.exception import StopUser
 
-from harness.probes.answers import Malformed, parse, shown
+from harness.probes.answers import Malformed, Oversized, most_bytes, parse, shown
 from harness.probes.load_plan import Driver, Plan, Sent
 
-MAX_BODY = 1024 * 1024
-"""Bytes read of one timed answer."""
+MAX_HEAD = 16 * 1024
+"""Bytes of an answer's status and headers; servers send some two hundred."""
 
-_CHUNK = 65536
+MAX_PIECES = 64
+PIECE_BYTES = 512
+"""Pieces in which an answer may come, and one more for so many of its bytes. An honest one comes in two or three; each
+costs the driver some 30 µs, which would show as send lag."""
+
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+
+
+class TooMuch(HTTPParseError):
+    """An answer whose head is too long, or that comes in too many pieces."""
+
+
+class BoundedResponse(HTTPSocketPoolResponse):
+    """A response that costs the driver no more than it should: the client has no bounds for heads and pieces."""
+
+    _pieces = 0
+    _bytes = 0
+    _head = 0
+
+    def feed(self, data: str | bytes) -> None:
+        """Take what was received. Raises TooMuch beyond the bounds."""
+        self._pieces += 1
+        self._bytes += len(data)
+        if not self.headers_complete or self.get_code() < 200:  # interim answers come before the head, without end
+            self._head += len(data)
+        if self._head > MAX_HEAD:
+            raise TooMuch(f"a head of more than {MAX_HEAD} bytes")
+        if self._pieces > MAX_PIECES + self._bytes / PIECE_BYTES:
+            raise TooMuch(f"{self._bytes} bytes in {self._pieces} pieces")
+        super().feed(data)
+
+
+# The client takes no class of responses as an argument.
+gevent_client.HTTPSocketPoolResponse = BoundedResponse  # type: ignore[attr-defined]
 
 
 class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
@@ -95,8 +129,11 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
         intended = self._start + at
         lag = time.monotonic() - intended
         outcome, risks, text = "timeout", None, f"no answer within {self.plan.timeout_s:g} s"
-        with gevent.Timeout(max(0.001, self.plan.timeout_s - lag), False):
-            outcome, risks, text = self._exchange(pair, stack)
+        try:
+            with gevent.Timeout(max(0.001, self.plan.timeout_s - lag), False):
+                outcome, risks, text = self._exchange(pair, stack)
+        except Exception as exc:  # noqa: BLE001 - whatever an answer does to the client, its request counts
+            outcome, risks, text = "failed", None, _said("the answer broke off", exc)
         elapsed = time.monotonic() - intended
         self._under_way[stack] -= 1
         self.sent.append(
@@ -118,25 +155,40 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
             self.plan.urls[stack], data=self._bodies[index], headers=_HEADERS, name=stack, stream=True
         )
         error = getattr(response, "error", None)
-        if isinstance(getattr(error, "original", error), gevent.Timeout):  # the client catches ours, and wraps it
+        if response.status_code == 0 and error is not None:
+            return self._without_answer(getattr(error, "original", error))  # the client catches it, and wraps it
+        return _judged(response, self._row_ids[index])
+
+    def _without_answer(self, error: BaseException) -> tuple[str, None, str]:
+        if isinstance(error, gevent.Timeout):
             return "timeout", None, f"no answer within {self.plan.timeout_s:g} s"
-        if response.status_code == 0:
-            return "failed", None, f"no answer: {type(error).__name__} {error}"[:200]
-        body = _read(response)
+        if isinstance(error, TooMuch):
+            return "oversized", None, f"answered {error}"
+        return "failed", None, _said("no answer", error)
+
+
+def _said(what: str, error: BaseException) -> str:
+    return f"{what}: {type(error).__name__} {shown(str(error).encode(errors='replace'))}"
+
+
+def _judged(response: Any, row_ids: list[str]) -> tuple[str, list[float] | None, str]:
+    try:
+        body = _read(response, most_bytes(len(row_ids)))
         if response.status_code != 200:
             return "failed", None, f"status {response.status_code}: {shown(body)}"
-        try:
-            return "ok", [answer.p_late for answer in parse(body, self._row_ids[index])], ""
-        except Malformed as exc:
-            return "wrong", None, str(exc)
+        return "ok", [answer.p_late for answer in parse(body, row_ids)], ""
+    except TooMuch as exc:
+        return "oversized", None, f"answered {exc}"
+    except Oversized as exc:
+        return "oversized", None, str(exc)
+    except Malformed as exc:
+        return "wrong", None, str(exc)
 
 
-def _read(response: Any) -> bytes:
+def _read(response: Any, most: int) -> bytes:
+    """A body, up to one more than `most` bytes: then it is too large."""
     body = bytearray()
-    while len(body) <= MAX_BODY:
-        chunk = response.read(_CHUNK)
-        if not chunk:
-            break
+    while chunk := response.read(most + 1 - len(body)):
         body += chunk
     response.release()
     return bytes(body)

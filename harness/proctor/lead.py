@@ -17,16 +17,27 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from pydantic import ValidationError
-
 from harness import variant as variants
-from harness.attempt import ESTIMATE, Attempt, Rehearsal, hand_in, missing_papers, public_checks, settle_live
-from harness.errors import AttemptError, ExamError, NotReady, StackError, SubmissionError, UsageError
+from harness.attempt import (
+    ESTIMATE,
+    Attempt,
+    Rehearsal,
+    begun,
+    hand_in,
+    handed_in,
+    minutes_left,
+    missing_papers,
+    public_checks,
+    read_submission,
+    rehearsal,
+    seconds_left,
+    settle_live,
+)
+from harness.errors import AttemptError, ExamError, NotReady, SubmissionError, UsageError
 from harness.grading import lay_out_submission
 from harness.journal import Journal
 from harness.model import Change, Finding, Site, Submission
@@ -85,7 +96,6 @@ class Proctor:
         shutil.rmtree(places.state / "scratch", ignore_errors=True)
         (places.state / "scratch").mkdir()
         self._journal = Journal(places.state / "journal.jsonl")
-        mend(self._journal.path)
         self._events = len(self._journal.read())
         kept = places.state / "attempt.json"
         if kept.is_file():
@@ -93,15 +103,14 @@ class Proctor:
             self._adopt()
 
     def _adopt(self) -> None:
-        """Take a submission for done that was whole when a crash came before it was written down."""
-        folder = self.places.state / "submission"
-        if self.attempt.submitted or not (folder / "sealed.json").is_file():
+        """Take a submission for done that was whole when a crash or a full disk kept it from being written down."""
+        if self.attempt.submitted:
             return
-        with suppress(ValidationError):  # half written: it is done again
-            sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
-            done = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
+        with suppress(SubmissionError):  # there is none, or it is half written: it is done again
+            done, sealed = read_submission(self.places.state / "submission")
             if all(event.kind != "submitted" for event in self._journal.read()):
-                self._journal.append("submitted", {"sha256": done.sha256})
+                at_deadline = done.submitted_at >= self.attempt.deadline  # both UTC, ISO 8601
+                self._journal.append("submitted", handed_in(done, at_deadline=at_deadline))
             self._keep(sealed)
 
     # --- begin and end ------------------------------------------------------------------------------------------------
@@ -118,21 +127,16 @@ class Proctor:
         variant = variants.draw(self.scenario, self._facts.seed)
         with self._looked_at() as stack:
             settle_live(self.scenario, variant, stack)
-        now = datetime.now(UTC)
-        minutes = self.scenario.spec.minutes
-        attempt = Attempt(
-            id=self._facts.attempt,
-            scenario=self.scenario.spec.id,
-            folder_of_scenario=self.scenario.folder,
-            seed=self._facts.seed,
+        attempt = begun(
+            self.scenario,
+            variant,
+            self.sealed.given,
+            name=self._facts.attempt,
             runtime="compose",
-            started_at=now.isoformat(timespec="seconds"),
-            deadline=(now + timedelta(minutes=minutes)).isoformat(timespec="seconds"),
             laid_out_seconds=self._facts.laid_out_seconds,
-            ready_seconds=round(time.monotonic() - began, 1),
-            given=digests(self.sealed.given, self.scenario.spec.scratch),
+            ready_seconds=time.monotonic() - began,
         )
-        self._journal.append("started", {"scenario": attempt.scenario, "minutes": minutes})
+        self._journal.append("started", {"scenario": attempt.scenario, "minutes": self.scenario.spec.minutes})
         self._keep(attempt)
 
     def _await_services(self, deadline_s: float) -> None:
@@ -149,33 +153,45 @@ class Proctor:
             raise NotReady("attempt", f"Not ready after {deadline_s:.0f} s: {names}.", "Look at their logs.") from exc
 
     def watch(self, stop: threading.Event) -> None:
-        """Freeze the state when the time is over; returns then, or when `stop` is set.
+        """Freeze the state when the time is over; returns when the attempt is submitted, or when `stop` is set.
 
         A freeze that fails is tried again until it works: nothing that a candidate does can keep it off.
         """
-        while not stop.wait(min(self._seconds_left(), 60.0)):
-            if self._seconds_left() > 0:
+        while not stop.wait(min(max(0.0, seconds_left(self.attempt)), 60.0)):
+            if not self._over():
                 continue
-            try:
-                self.submit(at_deadline=True)
-            except AttemptError:
+            if self._frozen():
                 return
-            except Exception as exc:  # noqa: BLE001 - whatever it is, the deadline stands
-                self._note("freeze_failed", {"error": plain(str(exc), 300)})
-                stop.wait(RETRY_SECONDS)
+            stop.wait(RETRY_SECONDS)
 
-    def _seconds_left(self) -> float:
-        deadline = datetime.fromisoformat(self.attempt.deadline)
-        return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
+    def _frozen(self) -> bool:
+        """Freeze the state unless it is frozen; whether it is now. Raises nothing: the deadline stands."""
+        with self._lock:
+            try:
+                if not self.attempt.submitted:
+                    self.submit()
+            except Exception as exc:  # noqa: BLE001 - what keeps it from being frozen may keep it from being noted, too
+                with suppress(Exception):
+                    self._note("freeze_failed", {"error": plain(f"{type(exc).__name__}: {exc}", 300)})
+            return self.attempt.submitted
+
+    def _over(self) -> bool:
+        """Whether the time is over."""
+        return seconds_left(self.attempt) <= 0
 
     # --- what is answered ---------------------------------------------------------------------------------------------
 
     @property
     def attempt(self) -> Attempt:
         """The attempt. Raises AttemptError before it has begun."""
+        self.need_begun()
+        assert self._attempt is not None
+        return self._attempt
+
+    def need_begun(self) -> None:
+        """Raises AttemptError before the attempt has begun."""
         if self._attempt is None:
             raise AttemptError("The attempt has not begun: its services are starting.", "Try again in a minute.")
-        return self._attempt
 
     def vocabulary(self) -> dict[str, Any]:
         """The words that a diagnosis may use with their meanings, and the facts that it may state."""
@@ -188,7 +204,7 @@ class Proctor:
         return {
             **attempt.model_dump(mode="json", include={"id", "scenario", "started_at", "deadline", "submitted"}),
             "title": self.scenario.spec.title,
-            "minutes_left": 0 if attempt.submitted else round(self._seconds_left() / 60, 1),
+            "minutes_left": minutes_left(attempt),
             "business_date": self.places.clock.read_text(encoding="utf-8").strip(),
             "services": [
                 {"name": line.name, "state": line.state, "url": line.url, "ready": line.url + ready[line.name]}
@@ -229,7 +245,7 @@ class Proctor:
 
     def check(self) -> list[tuple[str, Finding]]:
         """Run the public checks on the live stack. Raises Busy while they run."""
-        _ = self.attempt
+        self.need_begun()
         with self._alone("check"), self._looked_at() as stack:
             found = public_checks(self.scenario, stack, stack.copy)
         passed = sum(finding.ok is True for _, finding in found)
@@ -250,45 +266,34 @@ class Proctor:
             freeze(_site(place / "frozen"), archive, self.scenario.spec.scratch)
             shutil.rmtree(place / "frozen")
             lay_out_submission(archive, self.scenario, self.sealed.healthy, place / "workspace", place / "registry")
-            found = self._rehearse(self._room, place)
+            found = rehearsal(self.scenario, self._booted(self._room, place), place / "workspace")
         self._note("rehearsed", {"boots": found.boots, "seconds": found.seconds})
         return found
 
-    def _rehearse(self, room: Room, place: Path) -> Rehearsal:
-        began = time.monotonic()
-        try:
-            with room.booted(self.scenario.spec, place, self._facts.urls) as urls:
-                seconds = round(time.monotonic() - began, 1)
-                stack = LookedAt("rehearsal", {**self._facts.urls, **urls}, place / "workspace")
-                found = public_checks(self.scenario, stack, stack.copy)
-        except StackError as exc:
-            return Rehearsal(boots=False, seconds=round(time.monotonic() - began, 1), sentence=str(exc))
-        return Rehearsal(
-            boots=True,
-            seconds=seconds,
-            sentence=f"What would be frozen now is ready after {seconds:.0f} s.",
-            checks=tuple((name, finding.ok, finding.sentence) for name, finding in found),
-        )
+    @contextmanager
+    def _booted(self, room: Room, place: Path) -> Iterator[LookedAt]:
+        with room.booted(self.scenario.spec, place, self._facts.urls) as urls:
+            yield LookedAt("rehearsal", {**self._facts.urls, **urls}, place / "workspace")
 
     # --- freeze -------------------------------------------------------------------------------------------------------
 
-    def submit(self, *, at_deadline: bool = False) -> Submission:
+    def submit(self) -> Submission:
         """Freeze workspace and registry, once. Raises AttemptError the second time.
 
-        By hand, what cannot be read or is out of bounds raises SubmissionError; at the deadline it is left out, and the
-        journal says so.
+        What cannot be read or is out of bounds raises SubmissionError; when the time is over it is left out, whoever
+        asks, and the journal says so.
         """
         with self._lock:
-            attempt = self.attempt
+            self._adopt()
+            attempt, over = self.attempt, self._over()
             if attempt.submitted:
                 raise AttemptError(f"The attempt {attempt.id!r} is submitted already.", "There is nothing more to do.")
-            late = self._seconds_left() <= 0
             with self._scratch() as place:
-                left_out = self._copy(place / "frozen", strict=not late)
+                left_out = self._copy(place / "frozen", strict=not over)
                 submission, sealed = hand_in(
-                    attempt, self.scenario, _site(place / "frozen"), self.places.state / "submission", at_deadline=late
+                    attempt, self.scenario, _site(place / "frozen"), self.places.state / "submission", at_deadline=over
                 )
-            event = {"sha256": submission.sha256, "at_deadline": at_deadline or late}
+            event = handed_in(submission, at_deadline=over)
             self._journal.append("submitted", {**event, "left_out": left_out} if left_out else event)
             self._keep(sealed)
         return submission
@@ -340,7 +345,7 @@ class Proctor:
             self._under_way[what].release()
 
     def _need_time(self) -> None:
-        if self.attempt.submitted or self._seconds_left() <= 0:
+        if self.attempt.submitted or self._over():
             raise AttemptError("The attempt has ended.", "What was submitted stays as it is.")
 
     def _note(self, kind: str, data: Mapping[str, Any], *, needed: bool = False) -> None:
@@ -371,14 +376,3 @@ def _site(folder: Path) -> Site:
 def shown(change: Change) -> dict[str, str]:
     """A change as it is answered: the path without control characters."""
     return {"path": plain(change.path, 400), "how": change.how}
-
-
-def mend(journal: Path) -> None:
-    """Cut a last line that a crash left half written, so that the chain can go on."""
-    if not journal.is_file():
-        return
-    content = journal.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole != len(content):
-        with journal.open("r+b") as file:
-            file.truncate(whole)

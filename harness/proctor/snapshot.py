@@ -6,6 +6,7 @@ looked at is what was opened. So a link that is put in a file's place between a 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -14,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
-from harness.errors import SubmissionError
-from harness.workspace import MAX_FILES, Budget, copy_database, left_out
+from harness.errors import EnvironmentFault, SubmissionError
+from harness.workspace import MAX_FILES, MAX_PATH_BYTES, Budget, copy_database, left_out
 
 MAX_DEPTH = 32
 """Folders below one another that are looked into; an honest workspace has some six."""
@@ -27,24 +29,35 @@ MAX_ENTRIES = 4 * MAX_FILES
 PROBLEMS = 20
 """Sentences about what was passed over that are kept."""
 
+MACHINES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors of the machine that copies, whatever is copied: a file is not left out for them."""
+
 CHUNK = 2**20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def snapshot(
-    source: Path, target: Path, leave_out: Sequence[str] = (), *, strict: bool = True, budget: Budget | None = None
+    source: Path,
+    target: Path,
+    leave_out: Sequence[str] = (),
+    *,
+    strict: bool = True,
+    budget: Budget | None = None,
+    within: Path = Path(),
 ) -> tuple[str, ...]:
     """Copy the regular files of `source` into `target`, made anew; returns a sentence for each that was passed over.
 
-    Links, caches and `leave_out` are passed over in silence. What cannot be read or is out of a submission's bounds
-    raises SubmissionError when `strict`, else it is passed over.
+    `within` is where `source` lies below the folder by which bounds count and sentences name. Links, caches and
+    `leave_out` are passed over in silence. What cannot be read, cannot be written under its name, or is out of a
+    submission's bounds raises SubmissionError when `strict`, else it is passed over. Raises EnvironmentFault where this
+    machine cannot copy, for want of room.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     copy = _Copy(leave_out, strict, budget or Budget())
     with _closing(os.open(source, FOLDER)) as top:
-        copy.folder(top, target, Path())
+        copy.folder(top, target, within)
     return tuple(copy.problems)
 
 
@@ -54,19 +67,23 @@ def snapshot_registry(
     """Copy a registry's folder as of one moment: the database by SQLite's backup, artifacts as `snapshot` does.
 
     Where a crash left the database with a journal that a read-only mount cannot roll back, both are copied and rolled
-    back in the copy. Raises SubmissionError when there is no database that can be read, or it is out of bounds.
+    back in the copy. Raises SubmissionError when there is no database that can be read, or it is out of bounds, and
+    EnvironmentFault as `snapshot` does.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     budget = budget or Budget()
     try:
-        budget.take("mlflow.db", (source / "mlflow.db").stat().st_size)
+        Budget().take("mlflow.db", (source / "mlflow.db").stat().st_size)  # before room is spent on it
         _copy_database(source, target)
+        budget.take("mlflow.db", (target / "mlflow.db").stat().st_size)  # it may have grown meanwhile
     except (sqlite3.Error, OSError) as exc:
+        _blame_machine(exc)
         raise SubmissionError(f"The registry's database cannot be read: {exc}.", "Try again in a minute.") from exc
     if not (source / "artifacts").is_dir():
         return ()
-    return snapshot(source / "artifacts", target / "artifacts", strict=strict, budget=budget)
+    within = Path("artifacts")
+    return snapshot(source / within, target / within, strict=strict, budget=budget, within=within)
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -116,20 +133,22 @@ class _Copy:
 
     def _entry(self, above: int, name: str, target: Path, relative: Path) -> None:
         try:
-            name.encode()  # a name that is not UTF-8 cannot stand in a list of changes
-            kind = os.stat(name, dir_fd=above, follow_symlinks=False).st_mode
-            if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
+            if len(relative.as_posix().encode()) > MAX_PATH_BYTES:
+                self._pass_over(relative, f"has a path of more than {MAX_PATH_BYTES} bytes")
                 return
-            inside = os.open(name, FOLDER if stat.S_ISDIR(kind) else FILE, dir_fd=above)
+            kind = os.stat(name, dir_fd=above, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(kind) or stat.S_ISREG(kind):
+                self._opened(above, name, kind, target, relative)
         except FileNotFoundError:
             return  # gone meanwhile
-        except UnicodeError:
+        except UnicodeError:  # a name that is not UTF-8 cannot stand in a list of changes
             self._pass_over(relative, "has a name that is not UTF-8")
-            return
         except OSError as exc:
-            self._pass_over(relative, f"cannot be read ({exc.strerror})")
-            return
-        with _closing(inside):
+            _blame_machine(exc)
+            self._pass_over(relative, f"cannot be copied ({exc.strerror})")
+
+    def _opened(self, above: int, name: str, kind: int, target: Path, relative: Path) -> None:
+        with _closing(os.open(name, FOLDER if stat.S_ISDIR(kind) else FILE, dir_fd=above)) as inside:
             if stat.S_ISDIR(kind):
                 target.mkdir()
                 self.folder(inside, target, relative)
@@ -147,11 +166,12 @@ class _Copy:
                 raise
             self._note(str(exc))
             return
-        left = found.st_size  # it may grow meanwhile: what was counted is read
         with target.open("xb") as file:
-            while left > 0 and (chunk := os.read(descriptor, min(CHUNK, left))):
-                file.write(chunk)
-                left -= len(chunk)
+            try:
+                _copy_bytes(descriptor, file, found.st_size)  # it may grow meanwhile: what was counted is read
+            except OSError:
+                target.unlink()  # half a file is none
+                raise
         target.chmod(0o755 if found.st_mode & 0o100 else 0o644)
 
     def _pass_over(self, relative: Path, why: str) -> None:
@@ -163,6 +183,22 @@ class _Copy:
     def _note(self, sentence: str) -> None:
         if len(self.problems) < PROBLEMS:
             self.problems.append(sentence)
+
+
+def _copy_bytes(descriptor: int, file: BinaryIO, size: int) -> None:
+    while size > 0 and (chunk := os.read(descriptor, min(CHUNK, size))):
+        file.write(chunk)
+        size -= len(chunk)
+    file.flush()
+
+
+def _blame_machine(exc: BaseException) -> None:
+    """Raise EnvironmentFault where an error is this machine's."""
+    full = getattr(exc, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    if full or getattr(exc, "errno", None) in MACHINES:
+        raise EnvironmentFault(
+            f"The attempt cannot be copied: {exc}.", "Try again; if it recurs, tell whoever holds the exam."
+        ) from exc
 
 
 @contextmanager

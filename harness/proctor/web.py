@@ -122,7 +122,7 @@ class Desk:
     async def health(self, request: Request) -> Response:
         """Whether the attempt has begun."""
         try:
-            _ = self._proctor.attempt
+            self._proctor.need_begun()
         except AttemptError as exc:
             told = {"ready": False, "failed": bool(self.problem), "sentence": self.problem or str(exc)}
             return JSONResponse(told, 503)

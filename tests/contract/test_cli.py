@@ -79,6 +79,12 @@ def test_an_attempt_from_another_terminal(session: Session, tiny_root: Path) -> 
     assert "77" not in json.dumps({key: value for key, value in started.items() if key in ("id", "scenario", "given")})
     status = json.loads(exam(home, "status", "--json").stdout)
     assert [line["name"] for line in status["services"]] == ["serving", "idle"]
+    assert 9 < status["minutes_left"] <= 10
+    today = (home / "attempts" / "exam" / "clock").read_text().strip()
+    assert (status["business_date"], status["submitted"]) == (today, False)
+    shown = exam(home, "status").stdout
+    assert "minutes left; workspace " in shown
+    assert f"; today is {today}\n" in shown
     assert "asked /word" in exam(home, "logs", "serving").stdout
     assert exam(home, "restart", "serving").returncode == 0
     checks = exam(home, "check")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -51,6 +53,71 @@ def _serve(port: int, service_s: float, stall: tuple[float, float], risk: float,
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
+def _serve_hostile(port: int, kind: str) -> None:
+    """A server in a process of its own that answers every question in one hostile way."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        disable_nagle_algorithm = True
+
+        def handle(self) -> None:
+            head = b"".join(iter(self.rfile.readline, b"\r\n")).decode()
+            length = next(int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-l"))
+            row = json.loads(self.rfile.read(length))["rows"][0]["row_id"]
+            model = {"name": "flight-delay", "version": "1", "run_id": "r"}
+            right = {"row_id": row, "p_late": 0.5, "model": model, "feature_date": None, "features": {}}
+            with suppress(OSError):  # the client has gone
+                HOSTILE[kind](self, right)
+
+        def answer(self, content: Any, cut: int | None = None) -> None:
+            body = json.dumps([content]).encode()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:cut])
+
+    class Server(socketserver.ThreadingTCPServer):
+        request_queue_size = 128
+        daemon_threads = True
+
+    Server(("127.0.0.1", port), Handler).serve_forever()
+
+
+def _padded(server: Any, right: dict[str, Any]) -> None:
+    server.answer(right | {"more": [0.5] * 40_000})
+
+
+def _endless_head(server: Any, right: dict[str, Any]) -> None:
+    server.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        server.wfile.write(b"a" * 65536)
+
+
+def _endless_interim(server: Any, right: dict[str, Any]) -> None:
+    while True:
+        server.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+
+def _in_pieces(server: Any, right: dict[str, Any]) -> None:
+    server.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    for byte in json.dumps([right | {"more": "x" * 3000}]).encode():
+        server.wfile.write(bytes([byte]))
+        time.sleep(0.001)
+
+
+def _broken_off(server: Any, right: dict[str, Any]) -> None:
+    server.answer(right, cut=20)
+
+
+def _key_that_is_no_text(server: Any, right: dict[str, Any]) -> None:
+    server.answer(right | {"features": {"\ud800" * 900: [1]}})
+
+
+HOSTILE = {
+    "padded": _padded,
+    "endless head": _endless_head,
+    "endless interim": _endless_interim,
+    "in pieces": _in_pieces,
+    "broken off": _broken_off,
+    "no text": _key_that_is_no_text,
+}
+
 Start = Callable[..., str]
 
 
@@ -63,12 +130,14 @@ def start() -> Iterator[Start]:
         stall: tuple[float, float] = (0, 0),
         risk: float = 0.5,
         one_at_a_time: bool = False,
+        hostile: str = "",
     ) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        serve, told = _serve, (port, service_s, stall, risk, one_at_a_time)
         process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(port, service_s, stall, risk, one_at_a_time), daemon=True
+            target=_serve_hostile if hostile else serve, args=(port, hostile) if hostile else told, daemon=True
         )
         process.start()
         processes.append(process)
@@ -130,6 +199,46 @@ def test_wrong_answers_are_wrong(start: Start) -> None:
     assert set(found.outcomes("candidate")) == {"wrong"}
     assert set(found.outcomes("reference")) == {"ok"}
     assert "0.400000" in found.first["candidate"]
+
+
+def all_counted(window: Duet) -> bool:
+    """Whether as many requests of one stack count as of the other; one pair may lie on the window's edge."""
+    return abs(window.of("candidate").size - window.of("reference").size) <= 1
+
+
+@pytest.mark.parametrize(
+    ("hostile", "said"),
+    [
+        ("padded", "more than 16384 bytes a row"),
+        ("endless head", "a head of more than 16384 bytes"),
+        ("endless interim", "a head of more than 16384 bytes"),
+        ("in pieces", "pieces"),
+    ],
+)
+def test_an_answer_that_costs_the_driver_is_wrong_and_spoils_no_window(start: Start, hostile: str, said: str) -> None:
+    urls = {"candidate": start(hostile=hostile), "reference": start()}
+    found = duet(urls, BODIES, None, rate=40, seconds=3, seed=1)
+    outcomes = found.outcomes("candidate")
+    assert outcomes["wrong"] == found.oversized["candidate"] > 0.9 * outcomes.total()
+    assert not outcomes["ok"]
+    assert said in found.first["candidate"]
+    assert all_counted(found)
+    assert found.driver_cpu < 0.7, "it is cut off early"
+    assert attainment(found, "reference") > 0.9
+    assert valid(found) is None
+
+
+def test_a_request_counts_whatever_its_answer_does_to_the_client(start: Start) -> None:
+    found = run(start(hostile="broken off"), start(), seconds=2, expected=None)
+    assert set(found.outcomes("candidate")) == {"failed"}
+    assert all_counted(found)
+    assert "broke off" in found.first["candidate"]
+
+
+def test_what_a_wrong_answer_holds_can_be_written_down_and_is_short(start: Start) -> None:
+    found = run(start(hostile="no text"), start(), seconds=2, expected=None)
+    assert found.outcomes("candidate")["wrong"] > 0.9 * found.of("candidate").size
+    assert len(found.first["candidate"]) < 250
 
 
 def test_a_dead_server_fails_and_the_window_stands(start: Start) -> None:

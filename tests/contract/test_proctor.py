@@ -107,7 +107,7 @@ def test_the_state_is_frozen_at_the_deadline_whatever_lies_in_the_workspace(tiny
         assert "workspace/aaa" not in frozen
         event = Journal(here.state / "journal.jsonl").read()[-1]
         assert event.data["at_deadline"] is True
-        assert any("aaa is larger" in sentence for sentence in event.data["left_out"])
+        assert any("'aaa' is larger" in sentence for sentence in event.data["left_out"])
         assert json.loads((here.state / "submission" / "submission.json").read_text())["late"] is False
         assert here.post("/submit").status_code == 409
 

@@ -38,6 +38,31 @@ def test_a_removed_line_is_seen(tmp_path: Path) -> None:
         journal.read()
 
 
+@pytest.mark.parametrize("name", ["a\u2028b", "a\x85b", "a\x0cb", "a\rb\nc", "a\x1cb"])
+def test_a_name_may_hold_what_ends_a_line_elsewhere(tmp_path: Path, name: str) -> None:
+    journal = written(tmp_path)
+    journal.append("submitted", {"left_out": [name]})
+    assert journal.read()[-1].data == {"left_out": [name]}
+
+
+@pytest.mark.parametrize("half", [b'{"at": "half a li', b"\xc3", b'{"at": "\xe2\x80'])
+def test_a_line_that_was_left_half_written_is_passed_over_and_cut_off_by_the_next(tmp_path: Path, half: bytes) -> None:
+    journal = written(tmp_path)
+    with journal.path.open("ab") as file:
+        file.write(half)
+    assert len(journal.read()) == 3
+    journal.append("submitted")
+    assert [event.kind for event in journal.read()][2:] == ["restarted", "submitted"]
+    assert half not in journal.path.read_bytes()
+
+
+def test_a_whole_line_whose_end_alone_is_missing_stays(tmp_path: Path) -> None:
+    journal = written(tmp_path)
+    journal.path.write_bytes(journal.path.read_bytes().removesuffix(b"\n"))
+    journal.append("submitted")
+    assert len(journal.read()) == 4
+
+
 def test_what_is_no_event_is_named(tmp_path: Path) -> None:
     journal = written(tmp_path)
     with journal.path.open("a", encoding="utf-8") as file:

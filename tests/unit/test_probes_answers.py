@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.probes.answers import Malformed, parse, shown
+from harness.probes.answers import MAX_FEATURES, MAX_ROW_BYTES, SENTENCE, Malformed, Oversized, parse, shown
 
 GOOD = {
     "row_id": "a1",
@@ -50,7 +50,7 @@ def test_whole_numbers_are_fine_where_a_number_or_a_version_is_meant() -> None:
         (b"{}", "wrong"),
         (b"", "empty"),
         (b"\xff\xfe[", "JSON"),
-        (b"[" * 100_000, "JSON"),
+        (b"[" * 10_000, "JSON"),
         (b"<html>down</html>", "down"),
     ],
 )
@@ -63,6 +63,37 @@ def test_order_counts() -> None:
     two = json.dumps([GOOD | {"row_id": "b"}, GOOD | {"row_id": "a"}]).encode()
     with pytest.raises(Malformed, match="place 0"):
         parse(two, ["a", "b"])
+
+
+def test_what_is_said_of_a_hostile_key_is_short_and_can_be_written_down() -> None:
+    for key in ("k" * 10_000, "\ud800", "\x1b[2J\u202e\n"):
+        with pytest.raises(Malformed) as caught:
+            parse(body(features={key: [1]}), ["a1"])
+        assert len(str(caught.value)) <= SENTENCE
+        assert str(caught.value).isprintable()
+    nested = [GOOD | {"model": {"name": "m", "version": "1", "run_id": ["x" * 10_000]}}]
+    with pytest.raises(Malformed) as caught:
+        parse(json.dumps(nested).encode(), ["a1"])
+    assert len(str(caught.value)) <= SENTENCE
+
+
+def test_more_keys_are_free_up_to_what_a_row_may_hold() -> None:
+    assert parse(body(more="x" * (MAX_ROW_BYTES - 1000)), ["a1"])
+    with pytest.raises(Oversized, match="bytes a row"):
+        parse(body(more=[0.5] * 40_000), ["a1"])
+    two = json.dumps([GOOD | {"more": "x" * MAX_ROW_BYTES}, GOOD | {"row_id": "a2"}]).encode()
+    assert len(parse(two, ["a1", "a2"])) == 2, "the bound is for the body, by its rows"
+
+
+def test_more_features_than_a_model_has_are_wrong_before_each_is_looked_at() -> None:
+    assert parse(body(features={str(n): 1.0 for n in range(MAX_FEATURES)}), ["a1"])
+    with pytest.raises(Malformed, match=f"features: .*more than {MAX_FEATURES}"):
+        parse(body(features={str(n): [] for n in range(MAX_FEATURES + 1)}), ["a1"])
+
+
+def test_rows_that_were_not_asked_for_are_counted_before_each_is_looked_at() -> None:
+    with pytest.raises(Malformed, match="5000 rows where 1"):
+        parse(b"[" + b"{}," * 4999 + b"{}]", ["a1"])
 
 
 def test_what_is_shown_holds_no_control_characters() -> None:

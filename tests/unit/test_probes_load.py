@@ -100,6 +100,18 @@ def test_a_window_that_says_nothing_is_named(bad: Duet, said: str) -> None:
     assert said in str(valid(bad))
 
 
+def test_trouble_of_the_driver_is_no_excuse_for_answers_that_make_it() -> None:
+    quiet = [sent(pair, stack, 5, lag=80) for pair in range(20) for stack in ("candidate", "reference")]
+    mine, theirs = (sent(20, stack, 5, "oversized") for stack in ("candidate", "reference"))
+    assert "send lag" in str(valid(window_of([*quiet, theirs], SOUND, 40, 1, 10, 0)))
+    found = window_of([*quiet, mine], SOUND, 40, 1, 10, 0)
+    assert valid(found) is None
+    assert found.outcomes("candidate")["wrong"] == 1
+    assert found.first["candidate"] == "wrong: oversized"
+    twice = join(found, found)
+    assert (twice.oversized, twice.evidence()["oversized"]) == ({"candidate": 2}, {"candidate": 2})
+
+
 def test_a_sound_window_is_valid_and_can_be_saved() -> None:
     found = window()
     assert valid(found) is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -13,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import SubmissionError
+from harness.errors import EnvironmentFault, SubmissionError
+from harness.journal import Journal
+from harness.layout import site_in
 from harness.proctor.snapshot import MAX_DEPTH, MAX_ENTRIES, snapshot, snapshot_registry
-from harness.workspace import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, Budget
+from harness.workspace import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, MAX_PATH_BYTES, Budget, freeze
 
 SECRET = b"the seed is 7"
 
@@ -97,6 +101,87 @@ def test_what_is_out_of_bounds_is_refused_or_left_out_with_a_sentence(tmp_path: 
     assert len(problems) == 1
     assert problems[0].isascii()
     assert (tmp_path / "copy" / "honest").read_text() == "x"
+
+
+def deep(folder: Path, names: list[str]) -> None:
+    """Folders below one another with a file in the last, by descriptor: a path may be longer than a system takes."""
+    above = os.open(folder, os.O_RDONLY)
+    for name in names:
+        os.mkdir(name, dir_fd=above)
+        inner = os.open(name, os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = inner
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=above))
+    os.close(above)
+
+
+def test_a_path_longer_than_a_system_takes_is_refused_or_left_out_with_a_sentence(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "honest").write_text("x")
+    deep(source, ["d" * 250] * 20)
+    try:
+        with pytest.raises(SubmissionError, match=f"more than {MAX_PATH_BYTES} bytes") as caught:
+            snapshot(source, tmp_path / "copy")
+        assert caught.value.next_step
+        problems = snapshot(source, tmp_path / "copy", strict=False)
+        assert len(problems) == 1
+        assert (tmp_path / "copy" / "honest").read_text() == "x"
+    finally:
+        shutil.rmtree(source)
+
+
+def test_what_cannot_be_written_where_the_copy_lies_is_left_out(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / Path(*["t" * 200] * 16)
+    source.mkdir()
+    (source / "honest").write_text("x")
+    deep(source, ["d" * 200] * 4)
+    long = target / Path(*["t" * 200] * ((3900 - len(str(target))) // 201))
+    problems = snapshot(source, long, strict=False)
+    assert len(problems) == 1
+    assert "cannot be copied" in problems[0]
+    assert (long / "honest").read_text() == "x"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_full_disk_is_no_reason_to_leave_a_file_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strict: bool
+) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "honest").write_text("x")
+
+    def full(descriptor: int, size: int) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "read", full)
+    with pytest.raises(EnvironmentFault, match="No space left") as caught:
+        snapshot(tmp_path / "source", tmp_path / "copy", strict=strict)
+    assert caught.value.next_step
+
+
+def test_what_is_said_of_a_name_can_be_written_down_and_read(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    with (tmp_path / "source" / "a\u2028b\x85\x1b[2J").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    problems = snapshot(tmp_path / "source", tmp_path / "copy", strict=False)
+    assert len(problems) == 1
+    assert problems[0].isascii()
+    assert problems[0].isprintable()
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("submitted", {"left_out": problems})
+    assert journal.read()[0].data == {"left_out": list(problems)}
+
+
+def test_what_a_snapshot_of_a_registry_keeps_can_be_frozen(tmp_path: Path) -> None:
+    source, copy = tmp_path / "registry", site_in(tmp_path / "copy")
+    (source / "artifacts").mkdir(parents=True)
+    with closing(sqlite3.connect(source / "mlflow.db")) as database, database:
+        database.execute("CREATE TABLE runs (name TEXT)")
+    names = ["d" * 199] * 4
+    deep(source / "artifacts", [*names, "e" * (MAX_PATH_BYTES - 806)])  # as long as a path may be, but for artifacts/
+    problems = snapshot_registry(source, copy.registry, strict=False)
+    assert len(problems) == 1
+    freeze(copy, tmp_path / "a.tar.gz", ())
 
 
 def test_more_names_than_are_looked_at_end_the_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

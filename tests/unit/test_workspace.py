@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sqlite3
 import tarfile
+import threading
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -108,6 +111,93 @@ def test_too_many_files_are_refused(site: Site, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(SubmissionError, match="more than 1 files"):
         workspace.freeze(site, tmp_path / "a.tar.gz", ())
     assert not list(tmp_path.glob("a.*"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_is_not_read_whole_before_it_is_counted(tmp_path: Path, kind: bytes) -> None:
+    path = archive_with(tmp_path, (member("././@LongLink", kind), bytes(48 * 2**20)), (member("workspace/a"), b"x"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SubmissionError, match="headers of more than 64 KiB"):
+            workspace.unpack(path, tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert not (tmp_path / "out").exists()
+
+
+def test_headers_are_bounded_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "HEADERS_BYTES", 2**20)
+    folders = [(member(f"workspace/{number}", tarfile.DIRTYPE), b"") for number in range(3000)]
+    with pytest.raises(SubmissionError, match="headers of more than"):
+        workspace.unpack(archive_with(tmp_path, *folders), tmp_path / "out")
+
+
+def test_the_most_files_with_the_longest_paths_are_within_the_bounds_of_headers(tmp_path: Path) -> None:
+    folder = "/".join(["f" * 99] * 8)
+    files = [(member(f"workspace/{folder}/{number:0180}"), b"x") for number in range(100)]
+    archive = archive_with(tmp_path, *files, (member("registry/mlflow.db"), b"x" * 700))
+    with gzip.open(archive) as packed:
+        each = len(packed.read()) / len(files)
+    assert each * workspace.MAX_FILES < workspace.HEADERS_BYTES
+    workspace.unpack(archive, tmp_path / "out")
+    assert len(list(workspace.files_of(tmp_path / "out"))) == 101
+
+
+def test_a_sparse_file_is_no_plain_file(tmp_path: Path) -> None:
+    sparse = member("workspace/sparse", tarfile.REGTYPE)
+    sparse.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.map": "0,1",
+        "GNU.sparse.size": "9",
+    }
+    with pytest.raises(SubmissionError, match="no plain file"):
+        workspace.unpack(archive_with(tmp_path, (sparse, b"x")), tmp_path / "out")
+
+
+def test_an_archive_whose_content_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = archive_with(tmp_path, (member("workspace/a"), bytes(range(256)) * 4000))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    with pytest.raises(SubmissionError):
+        workspace.unpack(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("workspace/" + "d/" * 500 + "x", "more than 1000 bytes"), ("workspace/a\0b", "null byte")]
+)
+def test_a_path_that_no_file_can_have_here_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    info = member("workspace/short")
+    info.pax_headers = {"path": name}
+    with pytest.raises(SubmissionError, match=said):
+        workspace.unpack(archive_with(tmp_path, (info, b"x")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_in_sentences_are_escaped() -> None:
+    with pytest.raises(SubmissionError) as caught:
+        workspace.Budget().take("a\u2028b\x85\x1b[2J", workspace.MAX_FILE_BYTES + 1)
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+
+
+def test_a_database_that_stays_locked_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "LOCKED_SECONDS", 0.0)
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)) as database:
+        database.execute("CREATE TABLE runs (name TEXT)")
+        database.execute("BEGIN EXCLUSIVE")
+        ends = threading.Timer(60.0, database.rollback)
+        ends.start()
+        try:
+            with pytest.raises(sqlite3.OperationalError, match="was locked"):
+                workspace.copy_database(tmp_path / "a.db", tmp_path / "b.db")
+        finally:
+            ends.cancel()
+            database.rollback()
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08\x00broken"])

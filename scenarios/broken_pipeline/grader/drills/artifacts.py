@@ -101,13 +101,23 @@ def inputs_of(stack: Stack, version: Version) -> tuple[str, ...] | None:
 
 
 def signed(content: bytes) -> tuple[str, ...] | None:
-    """The names of the input columns in an MLmodel file, None where it has no signature."""
+    """The names of the input columns in an MLmodel file, None where it has no signature.
+
+    The file is parsed into nodes, in which an alias stays a reference, and never built into values: a few hundred bytes
+    of aliases or merges could become any amount of them.
+    """
     try:
-        said = yaml.safe_load(content[:MODEL_FILE_BYTES].decode())
-        columns = json.loads(said["signature"]["inputs"])
+        said = _under(_under(yaml.compose(content[:MODEL_FILE_BYTES].decode(), yaml.SafeLoader), "signature"), "inputs")
+        columns = json.loads(said.value if isinstance(said, yaml.ScalarNode) else "")
         return tuple(str(column["name"]) for column in columns[:NAMES_AT_MOST])
     except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _under(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """The value of a key of a mapping; the last, where it comes twice."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for name, value in reversed(pairs) if name.value == key), None)
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:
