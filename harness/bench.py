@@ -2,7 +2,8 @@
 
 - a check that the candidate fails is run on the reference too; FAIL stands only where the reference passes;
 - a `StackError` that names the candidate is its FAIL; any other exception is an ERROR, ours;
-- a stack that uses up the time of grading fails what it did not reach.
+- the time of grading grows by what the candidate's jobs take within their deadlines; once it is over, what was not
+  reached is FAIL where the candidate missed a deadline, else an ERROR.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness.errors import StackError
-from harness.model import Activity, CheckResult, CheckSpec, Finding, Outcome, Series, Site, Stack, Variant
+from harness.errors import NotReady, StackError, TooLate
+from harness.model import Activity, CheckResult, CheckSpec, Finding, JobResult, Outcome, Series, Site, Stack, Variant
 
 GRADING_SECONDS = 420.0
-"""Budget for the drills of one submission; with both boots and the report a grade ends within eight minutes."""
+"""Budget for the drills of one submission beside its jobs, which have deadlines of their own. The healthy tree of
+either scenario needs less than that, jobs included: with both boots and the report its grade ends within eight
+minutes."""
 
 ASSUMED_BOOT_SECONDS = 35.0
 """What the reference takes to boot beside the candidate's stack on the machine that deadlines are written for: two
@@ -43,7 +46,25 @@ Progress = Callable[[str, int, int], None]
 
 
 class OutOfTime(StackError):
-    """The candidate's stack used up the time of grading by missing deadlines."""
+    """The time of grading is used up. Names the candidate where it missed a deadline before, else nobody ("")."""
+
+
+class _Timed:
+    """A stack that says what became of each of its jobs: the result, and the deadline that the job had."""
+
+    def __init__(self, stack: Stack, said: Callable[[JobResult, float], None]) -> None:
+        self.name = stack.name
+        self._stack = stack
+        self._said = said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stack, name)
+
+    def run_job(self, job: str, args: Sequence[str], deadline_s: float) -> JobResult:
+        """See `Stack.run_job`."""
+        result = self._stack.run_job(job, args, deadline_s)
+        self._said(result, deadline_s)
+        return result
 
 
 class GradingBench:
@@ -64,7 +85,7 @@ class GradingBench:
         pace: float = 1.0,
     ) -> None:
         self.variant = variant
-        self.candidate = candidate
+        self.candidate: Stack = _Timed(candidate, self._job_ended)
         self.reference = reference
         self.site = site
         self.pace = pace
@@ -77,7 +98,8 @@ class GradingBench:
         self._progress = progress
         self._started = started
         self._budget_s = GRADING_SECONDS * pace
-        self._deadline = time.monotonic() + self._budget_s
+        self._began = time.monotonic()
+        self._missed_a_deadline = False
         self._lock = threading.Lock()
 
     def check(self, check_id: str, probe: Callable[[Stack], Finding], *, control: bool = True) -> Finding | None:
@@ -87,7 +109,7 @@ class GradingBench:
         try:
             self._in_time()
         except OutOfTime as exc:
-            self.record(check_id, Finding(False, str(exc)))
+            self._blame(check_id, exc)
             return None
         try:
             finding = self._probe(self.candidate, probe)
@@ -129,12 +151,9 @@ class GradingBench:
         try:
             yield
         except StackError as exc:
-            blamed = exc.stack == self.candidate.name
+            self._note(exc)
             for check_id in self._missing(check_ids):
-                if blamed:
-                    self.record(check_id, Finding(False, str(exc)))
-                else:
-                    self._error(check_id, str(exc), exc)
+                self._blame(check_id, exc)
         except Exception as exc:  # noqa: BLE001 - see check()
             for check_id in self._missing(check_ids):
                 self._error(check_id, _what(exc), exc)
@@ -185,14 +204,36 @@ class GradingBench:
         except StackError as exc:
             if exc.stack != stack.name:
                 raise
+            self._note(exc)
             return Finding(False, str(exc))
 
+    def _blame(self, check_id: str, exc: StackError) -> None:
+        """FAIL where the error names the candidate, else an ERROR."""
+        if exc.stack == self.candidate.name:
+            self.record(check_id, Finding(False, str(exc)))
+        else:
+            self._error(check_id, str(exc), exc)
+
+    def _note(self, exc: StackError) -> None:
+        """Remember that the candidate missed a deadline."""
+        if exc.stack == self.candidate.name and isinstance(exc, TooLate | NotReady):
+            self._missed_a_deadline = True
+
+    def _job_ended(self, result: JobResult, deadline_s: float) -> None:
+        """What a job of the candidate takes is not taken from the drills, unless it had to be stopped."""
+        with self._lock:
+            if result.exit_code is None:
+                self._missed_a_deadline = True
+            else:
+                self._budget_s += min(result.seconds, deadline_s)
+
     def _in_time(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise OutOfTime(
-                self.candidate.name,
-                f"Not reached: the stack used up the {self._budget_s:.0f} s of grading by missing deadlines before.",
-            )
+        if time.monotonic() - self._began <= self._budget_s:
+            return
+        over = f"Not reached: the {self._budget_s:.0f} s of grading were over"
+        if self._missed_a_deadline:
+            raise OutOfTime(self.candidate.name, f"{over}, and the stack had missed deadlines before.")
+        raise OutOfTime("", f"{over}, though the stack had missed no deadline.")
 
     def _missing(self, check_ids: Sequence[str]) -> list[str]:
         return [check_id for check_id in check_ids if check_id not in self.results]

@@ -65,6 +65,10 @@ class BadAnswer(StackError):
     """A service answered wrongly, late or not at all."""
 
 
+class TooLate(BadAnswer):
+    """A service did not do it before its deadline."""
+
+
 class SubmissionError(ExamError):
     """A submission is no submission, or is hostile."""
 

@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from harness.errors import BadAnswer
+from harness.errors import BadAnswer, TooLate
 from harness.model import Stack
 from harness.probes.answers import MAX_BODY, Answer, Malformed, parse, shown
 
@@ -210,7 +210,7 @@ async def _exchange(
         async with asyncio.timeout(timeout):
             return await _request(name, method, url, content, params)
     except TimeoutError:
-        raise BadAnswer(name, f"{path} did not answer within {timeout:g} s.") from None
+        raise TooLate(name, f"{path} did not answer within {timeout:g} s.") from None
     except httpx.HTTPError as exc:
         raise BadAnswer(name, f"{path} gave no answer: {type(exc).__name__} {str(exc)[:120]}".rstrip() + ".") from exc
 

@@ -88,7 +88,7 @@ class Registry:
         got = self._call("GET", "runs/get", absent_ok=True, params={"run_id": run_id})
         return _run(got["run"]) if got else None
 
-    def register(self, folder: Path, tags: Mapping[str, str]) -> Version:
+    def register(self, folder: Path, tags: Mapping[str, str], run_name: str = "nightly") -> Version:
         """Register a saved model (a folder with an MLmodel file) as a new version with these tags; no alias moves.
 
         Makes a run in the experiment of the model's newest version, uploads the folder's files through the artifact
@@ -97,15 +97,15 @@ class Registry:
         """
         if not (folder / "MLmodel").is_file():
             raise FileNotFoundError(f"{folder} is no saved model: it holds no MLmodel")
-        run = self._new_run(tags)
+        run = self._new_run(tags, run_name)
         source = f"{run.artifact_uri}/model"
         self._upload(folder, source)
         body = {"name": self._model, "source": source, "run_id": run.run_id, "tags": _pairs(tags)}
         created = self._call("POST", "model-versions/create", body=body)["model_version"]
         return _version(created, {})
 
-    def _new_run(self, tags: Mapping[str, str]) -> Run:
-        body = {"experiment_id": self._experiment(), "tags": _pairs({"mlflow.runName": "drill", **tags})}
+    def _new_run(self, tags: Mapping[str, str], name: str) -> Run:
+        body = {"experiment_id": self._experiment(), "tags": _pairs({"mlflow.runName": name, **tags})}
         run = _run(self._call("POST", "runs/create", body=body)["run"])
         if not run.artifact_uri.startswith(_ARTIFACTS):
             raise BadAnswer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from harness.errors import BadAnswer, StackError
+from harness.errors import StackError, TooLate
 from harness.model import Stack
 
 
@@ -20,7 +20,7 @@ def until(
 
     `poll` returns None once it is done, else a phrase saying what it sees now ("version 3 on 12 of 60 answers").
     A StackError of this stack while polling is such a state too: a service may stumble on its way. The last poll
-    that counts begins before the deadline. Raises BadAnswer "`what` within N s did not happen; last seen: …".
+    that counts begins before the deadline. Raises TooLate "`what` within N s did not happen; last seen: …".
     Monotonic clock.
     """
     start = time.monotonic()
@@ -30,7 +30,7 @@ def until(
         if state is None:
             return elapsed
         if elapsed + poll_s >= deadline_s:
-            raise BadAnswer(stack.name, f"Not within {deadline_s:g} s: {what}. Last seen: {state}.")
+            raise TooLate(stack.name, f"Not within {deadline_s:g} s: {what}. Last seen: {state}.")
         time.sleep(poll_s)
 
 

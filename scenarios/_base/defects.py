@@ -97,15 +97,20 @@ def write_windows(folder: Path, windows: Sequence[Window]) -> None:
 
 
 def clean(maker: Maker) -> list[Window]:
-    """Windows with nothing wrong."""
-    return [("clean", None, "clean", maker.window(maker.draw())) for _ in range(CLEAN)]
+    """Windows with nothing wrong; of every other one no label is known yet, so that this tells nothing."""
+    return [("clean", None, "clean", maker.window(maker.draw(), late=n % 2 == 0)) for n in range(CLEAN)]
 
 
-def changed(maker: Maker, kind: str, defect: Defect) -> Window:
-    """A window with one column changed and no label known yet."""
+def changed(maker: Maker, kind: str, defect: Defect, late: bool = False) -> Window:
+    """A window with one column changed; without `late` no label is known yet."""
     column, what, change = defect
     inputs = maker.draw()
-    return kind, column, what, maker.window(inputs.assign(**{column: change(inputs, maker.rng)}), late=False)
+    return kind, column, what, maker.window(inputs.assign(**{column: change(inputs, maker.rng)}), late=late)
+
+
+def each_changed(maker: Maker, kind: str, defects: Sequence[Defect]) -> list[Window]:
+    """A window for each defect; of every other one the labels are known, as of clean ones."""
+    return [changed(maker, kind, defect, late=n % 2 == 0) for n, defect in enumerate(defects)]
 
 
 def model_stale(maker: Maker) -> list[Window]:

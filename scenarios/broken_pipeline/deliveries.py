@@ -27,6 +27,17 @@ HIDDEN_DAYS = 10
 FORECAST_DAYS = (2, 17)
 """Forecasts reach from two days before the business date to 17 days after it."""
 
+FORECAST_CHANGES = 2
+"""Days after the business date from which on forecasts come in other units than the source has for its deliveries."""
+
+FORECAST_UNITS = {
+    "temp": {"temp": "F", "wind": "m/s"},
+    "wind": {"temp": "C", "wind": "kn"},
+    "distance": {"temp": "C", "wind": "mph"},
+}
+"""Those units, by what the source changed in the story: who converts by a source's name, or by the unit that it had, is
+wrong at each of them. All of them are in use, and none of the faults touches knots."""
+
 STORY_CHANGES = (14, 15, 16, 17, 18)
 """Days before the business date from which on a source may have another unit."""
 
@@ -63,6 +74,7 @@ FLIGHTS = {
 _FROM_CANONICAL: Mapping[str, Callable[[pd.Series], pd.Series]] = {
     "C": lambda f: (f - 32) / 1.8,
     "m/s": lambda mph: mph * 0.44704,
+    "kn": lambda mph: mph * 1.609344 / 1.852,
     "km": lambda mi: mi * 1.609344,
     "mm": lambda inches: inches * 25.4,
 }
@@ -206,6 +218,15 @@ def units_of(drawn: Mapping[str, Any], source: str, day: date) -> dict[str, str]
     return units
 
 
+def forecast_units(drawn: Mapping[str, Any], source: str, day: date, since: date | None) -> dict[str, str]:
+    """The units of a source's forecast for a day: those of its deliveries, and others for the days from `since` on."""
+    units = units_of(drawn, source, day)
+    if since is not None and day >= since:
+        changed = (name for name, change in drawn["unit_changes"].items() if change["source"] == source)
+        units |= {unit: said for name in changed for unit, said in FORECAST_UNITS[name].items()}
+    return units
+
+
 # --- deliveries ---------------------------------------------------------------------------------------------------
 
 
@@ -316,7 +337,8 @@ def write_feeds(world: World, drawn: Mapping[str, Any], today: date, site: Site)
         if came:
             nights.setdefault(delivery.night, []).extend(files)
     before, after = (timedelta(days=n) for n in FORECAST_DAYS)
-    write_weather(world, drawn, site.private / "weather", today - before, today + after)
+    since = today + timedelta(days=FORECAST_CHANGES)
+    write_weather(world, drawn, site.private / "weather", today - before, today + after, since)
     hidden = world.between(today, last).flights
     for day, rows in hidden.groupby("date", sort=True):
         flights.write_csv(rows[list(flights.ARRIVAL_COLUMNS)], site.private / "arrivals" / f"{day}.csv")
@@ -331,13 +353,18 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(content)
 
 
-def write_weather(world: World, drawn: Mapping[str, Any], folder: Path, first: date, last: date) -> None:
-    """`<date>.json` for each day as the provider answers it: {origin: {"units", "hours": {hour: {name: value}}}}."""
+def write_weather(
+    world: World, drawn: Mapping[str, Any], folder: Path, first: date, last: date, since: date | None = None
+) -> None:
+    """`<date>.json` for each day as the provider answers it: {origin: {"units", "hours": {hour: {name: value}}}}.
+
+    From the day `since` on units are others (see forecast_units).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     sky = world.between(first, last).weather
     for day, rows in sky.groupby("date", sort=True):
         answers = {
-            str(origin): _forecast(of_origin, units_of(drawn, str(origin), date.fromisoformat(str(day))))
+            str(origin): _forecast(of_origin, forecast_units(drawn, str(origin), date.fromisoformat(str(day)), since))
             for origin, of_origin in rows.groupby("origin", sort=True)
         }
         (folder / f"{day}.json").write_text(json.dumps(answers) + "\n", encoding="utf-8")

@@ -61,7 +61,7 @@ def build(plan: Plan) -> None:
             truth = pd.read_parquet(plan.truth)
             by_hand(plan, code, truth, dates)
             rows = write_snapshot(plan, code, truth)
-            write_private(plan, code, rows)
+            write_private(plan, code, rows, truth)
             land_older(plan, code)
         for before in range((plan.today - plan.nights).days, 0, -1):
             if plan.day(before) == plan.kept:

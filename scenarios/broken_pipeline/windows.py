@@ -47,8 +47,7 @@ def write_windows(folder: Path, rows: pd.DataFrame, risk: Risk, about: Mapping[s
     """Write the windows and index.json; `about` has inputs, version, train_to, today and seed."""
     maker = _maker(rows, risk, about, 0)
     made = defects.clean(maker)
-    made += [defects.changed(maker, "drift", each) for each in DRIFTS]
-    made += [defects.changed(maker, "nulls", each) for each in NULLS]
+    made += defects.each_changed(maker, "drift", DRIFTS) + defects.each_changed(maker, "nulls", NULLS)
     defects.write_windows(folder, [*made, *defects.model_stale(maker), *defects.quality(maker)])
 
 

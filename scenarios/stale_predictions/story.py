@@ -78,8 +78,8 @@ def lay_out(variant: Variant, site: Site) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         first = flights.first_day(drawn)
-        flights.write_arrivals(world, root / "feeds" / "arrivals", first, today - timedelta(days=1))
-        flights.write_weather(world, root / "feeds" / "weather", first, today - timedelta(days=1))
+        flights.write_arrivals(world, root / "feeds" / "arrivals", first, today)
+        flights.write_weather(world, root / "feeds" / "weather", first, today)
         flights.write_routes(world, root / "feeds" / "routes.csv")
         write_json(root / "plan.json", plan(drawn, today, root, site))
         scripts.run(Path(__file__).with_name("history.py"), root / "plan.json", [site.workspace])

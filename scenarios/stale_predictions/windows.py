@@ -13,6 +13,8 @@ import pandas as pd
 from defects import Defect, Maker, Risk, Window, at, some
 
 MISSING = float("nan")
+OLDEST_FEATURES, OLDEST_MODEL = 3, 45
+"""Days before the business date: what the brief allows for features, and for the end of a model's training."""
 
 DRIFTS: tuple[Defect, ...] = (
     ("temp_f", "celsius at LGA", at("LGA", "temp_f", lambda x: ((x - 32) / 1.8).round(1))),
@@ -35,14 +37,35 @@ def write_windows(folder: Path, rows: pd.DataFrame, risk: Risk, about: Mapping[s
     said = {"model_version": about["version"], "model_train_to": about["train_to"]}
     said |= {"feature_date": str(about["today"] - timedelta(days=1)), "business_date": str(about["today"])}
     maker = Maker(rows, inputs, risk, said, about["today"], np.random.default_rng(about["seed"]))
-    made = defects.clean(maker) + [defects.changed(maker, "drift", each) for each in DRIFTS]
-    made += _features_stale(maker)
-    defects.write_windows(folder, [*made, *defects.model_stale(maker), *defects.quality(maker)])
+    made = _as_old_as_may_be(defects.clean(maker), maker) + defects.each_changed(maker, "drift", DRIFTS)
+    made += [*_features_stale(maker), *defects.model_stale(maker), _model_just_stale(maker)]
+    defects.write_windows(folder, [*made, *defects.quality(maker), _reordered(maker)])
+
+
+def _as_old_as_may_be(clean: list[Window], maker: Maker) -> list[Window]:
+    """Of every third clean window features and model are as old as they may be, and not a day older."""
+    oldest = {"feature_date": maker.day(OLDEST_FEATURES), "model_train_to": maker.day(OLDEST_MODEL)}
+    return [(*said, frame.assign(**oldest) if n % 3 == 1 else frame) for n, (*said, frame) in enumerate(clean)]
+
+
+def _reordered(maker: Maker) -> Window:
+    """The same risks, but the highest where the lowest belongs: their mean is right, and so is every share of them."""
+    frame = maker.window(maker.draw())
+    rank = frame["p_late"].rank(method="first").astype(int)
+    turned = frame["p_late"].sort_values(ascending=False).to_numpy()[rank - 1]
+    return "quality", None, "in the opposite order", frame.assign(p_late=turned)
+
+
+def _model_just_stale(maker: Maker) -> Window:
+    """A model that is a day older than it may be; everything else is as in a clean window."""
+    said = {"model_train_to": maker.day(OLDEST_MODEL + 1)}
+    return "model_stale", None, f"D-{OLDEST_MODEL + 1}", maker.window(maker.draw(), **said)
 
 
 def _features_stale(maker: Maker) -> list[Window]:
     made: list[Window] = [
-        ("features_stale", None, f"D-{n}", maker.window(maker.draw(), feature_date=maker.day(n))) for n in (5, 30)
+        ("features_stale", None, f"D-{n}", maker.window(maker.draw(), feature_date=maker.day(n)))
+        for n in (OLDEST_FEATURES + 1, 5, 30)
     ]
     none = maker.draw().assign(carrier_late_rate=MISSING, origin_late_rate=MISSING)
     return [*made, ("features_stale", None, "none", maker.window(none, feature_date=None))]

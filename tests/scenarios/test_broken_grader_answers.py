@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from harness.probes.registry import Run, Version
 SCENARIO = scenarios.find("broken_pipeline")
 artifacts: Any = SCENARIO.module("grader.drills.artifacts")
 corrections: Any = SCENARIO.module("grader.drills.corrections")
+hidden: Any = SCENARIO.module("grader.drills.hidden")
 inputs: Any = SCENARIO.module("grader.drills.inputs")
 pair: Any = SCENARIO.module("grader.drills.pair")
 quarantine: Any = SCENARIO.module("grader.drills.quarantine")
@@ -172,6 +175,17 @@ def test_degrees_that_are_not_converted_are_seen_and_are_no_matter_of_the_hour(s
     assert not serving.units_right(said, skies).ok
     assert serving.weather_right(said, skies).ok
     assert as_trained(skies, said).ok
+
+
+def test_a_forecast_that_is_left_out_for_its_unit_is_seen_and_a_gap_is_not(skies: Any) -> None:
+    def without(origin: str, column: str) -> Echo:
+        return lambda row, features: features | ({column: None} if row["origin"] == origin else {})
+
+    assert not serving.units_right(answered(skies, rows(), without("JFK", "temp_f")), skies).ok
+    assert not serving.units_right(answered(skies, rows(), without("EWR", "wind_mph")), skies).ok
+    hours = [row for row in rows() if skies.at(row["origin"], *serving.when(row))["temp_f"] is None]
+    assert hours
+    assert serving.units_right(answered(skies, hours), skies).ok
 
 
 def test_a_hour_taken_from_the_offset_is_seen(skies: Any) -> None:
@@ -367,6 +381,23 @@ def test_a_metric_of_other_rows_is_seen() -> None:
     assert not training.metric_recomputed(replace(honest, version=honest.version.model_copy(update={"tags": tags}))).ok
 
 
+@pytest.mark.parametrize("away", [1e-6, 1e-9, 2.0**-23, 2.0**-52])
+def test_a_metric_may_keep_sure_answers_from_0_and_1_by_whatever_a_library_does(away: float) -> None:
+    declared = holdout(flown())
+    declared.loc[declared.index[:20], "p_late"] = 0.0
+    version = made(flown(), declared)
+    late, p = (version.declared.rows[name].to_numpy(dtype=float) for name in ("late", "p_late"))
+    loss = training.log_loss(late, p, away)
+    tags = {**version.version.tags, "metric_value": repr(loss)}
+    told = replace(
+        version,
+        run=version.run.model_copy(update={"metrics": {"log_loss": loss}}),
+        version=version.version.model_copy(update={"tags": tags}),
+    )
+    assert training.metric_recomputed(told).ok
+    assert not training.metric_recomputed(replace(told, run=version.run.model_copy(update={"metrics": {}}))).ok
+
+
 def test_a_baseline_that_is_none_is_seen() -> None:
     honest = made(flown())
     assert not training.baseline_logged(replace(honest, run=None)).ok
@@ -410,6 +441,34 @@ def test_trainings_that_differ_are_told_apart_from_those_that_learnt_from_the_ho
     assert training.alike(one, one, None).ok
 
 
+def test_a_version_that_does_not_change_with_its_labels_is_seen() -> None:
+    one = made(flown())
+    judged = training.apart(one, made(relabelled(flown())), None, noise=0.0)
+    assert not judged.ok
+    assert "still names version 5" in judged.sentence
+
+
+def test_a_version_that_is_found_again_is_held_against_one_that_learnt_from_the_same_rows() -> None:
+    one, after = made(flown()), made(relabelled(flown()), version="6")
+    same = training.likeness([0.1, 0.2], [0.1, 0.2], "2 questions")
+    assert training.found_again(one, after, same).ok
+    half = training.likeness([0.1, 0.2], [0.11, 0.19], "2 questions")
+    assert not training.found_again(one, after, half).ok
+    assert not training.found_again(one, after, None).ok
+    assert not training.found_again(one, one, None).ok
+
+
+def test_versions_that_learnt_from_other_rows_are_not_held_against_each_other() -> None:
+    here = flown()
+    changed = here.assign(arr_delay_min=here["arr_delay_min"].mask(here["date"] == "2024-06-20", 90.0))
+    half = training.likeness([0.1, 0.2], [0.11, 0.19], "2 questions")
+    assert training.found_again(made(here), made(changed, version="6"), half).ok
+    dropped = here[here["date"] > here["date"].min()]
+    same = training.likeness([0.1, 0.2], [0.1, 0.2], "2 questions")
+    assert training.found_again(made(here), made(dropped, version="6"), same).ok
+    assert not training.found_again(made(here), made(dropped, version="6"), half).ok
+
+
 def test_declared_holdouts_are_compared_where_their_inputs_are_the_same() -> None:
     table = relabelled(flown())
     one, two = made(flown()), made(table, version="6")
@@ -439,6 +498,24 @@ def test_a_version_without_a_tag_has_no_lineage(tag: str) -> None:
     assert not training.has_lineage(replace(honest, version=honest.version.model_copy(update={"tags": tags})), None).ok
 
 
+@pytest.mark.parametrize("digest", ["unknown", "not available", "v1", "aaaaaaaaaa", "1234 567 890"])
+def test_a_word_is_no_digest(digest: str) -> None:
+    honest = made(flown())
+    tags = {**honest.version.tags, "code_digest": digest}
+    assert not training.has_lineage(replace(honest, version=honest.version.model_copy(update={"tags": tags})), None).ok
+
+
+def test_a_version_of_other_code_has_another_code_digest() -> None:
+    one, two = made(flown()), made(relabelled(flown()), version="6")
+    assert not training.has_lineage(one, None, two).ok
+    tags = {**two.version.tags, "code_digest": "0e1d2c3b4a"}
+    assert training.has_lineage(one, None, replace(two, version=two.version.model_copy(update={"tags": tags}))).ok
+
+
+def test_an_honest_model_may_be_better_than_the_reference_s_by_more_than_it_may_be_worse() -> None:
+    assert [hidden.as_good(difference) for difference in (-0.11, -0.09, 0.0, 0.04, 0.06)] == [0, 1, 1, 1, 0]
+
+
 def test_a_metric_that_does_not_hold_is_seen_and_one_of_hard_days_is_not() -> None:
     mine, theirs = made(flown()), made(flown(), version="6")
     both = {"candidate": 0.40, "reference": 0.41}
@@ -463,6 +540,16 @@ def test_a_model_file_without_a_signature_has_none(content: bytes) -> None:
 def test_the_signature_of_a_model_file_is_read() -> None:
     columns = json.dumps([{"type": "string", "name": "carrier"}, {"type": "double", "name": "hour"}])
     assert artifacts.signed(f"signature:\n  inputs: '{columns}'\n".encode()) == ("carrier", "hour")
+
+
+@pytest.mark.parametrize("many", ["{{<<: [{}]}}", "[{}]"])
+def test_a_model_file_is_not_built_into_what_its_aliases_say(many: str) -> None:
+    lines = ["a: &a {x: 1}"]
+    lines += [f"{chr(n + 1)}: &{chr(n + 1)} {many.format(','.join([f'*{chr(n)}'] * 4))}" for n in range(97, 110)]
+    began = time.monotonic()
+    said = artifacts.signed("\n".join([*lines, 'signature: {inputs: \'[{"name": "hour"}]\'}']).encode())
+    assert time.monotonic() - began < 2
+    assert said == ("hour",), "what an honest model's metadata repeats is not refused"
 
 
 @pytest.mark.parametrize(
@@ -505,6 +592,8 @@ def test_a_refusal_with_record_alert_and_report_passes() -> None:
         {"record": {**RECORD, "delivery": 2}},
         {"alerts": []},
         {"alerts": [{**ALERT, "subject": "EWR"}]},
+        {"alerts": [{**ALERT, "subject": "EWR, JFK, LGA"}]},
+        {"alerts": [ALERT, {**ALERT, "subject": "EWR"}]},
         {"alerts": [{**ALERT, "kind": "drift"}]},
     ],
 )
@@ -514,6 +603,14 @@ def test_what_is_not_refused_or_not_said_is_seen(changes: Row) -> None:
 
 def test_a_refused_source_that_the_report_does_not_name_is_seen() -> None:
     assert not quarantine.all_refused([refusal()], set()).ok
+
+
+def test_a_report_and_alerts_that_name_every_source_tell_nothing_apart() -> None:
+    everywhere = [{**ALERT, "subject": source} for source in SOURCES]
+    assert not quarantine.all_refused([refusal()], set(SOURCES)).ok
+    assert not quarantine.all_refused([refusal(alerts=everywhere)], {"JFK"}).ok
+    assert not quarantine.all_refused([refusal(alerts=everywhere)], {"JFK"}, {"EWR"}).ok
+    assert quarantine.all_refused([refusal(alerts=everywhere)], {"JFK"}, {"EWR", "LGA"}).ok
 
 
 def test_a_release_says_its_night() -> None:
@@ -635,6 +732,42 @@ def test_a_wrong_correction_is_seen(changes: dict[str, str]) -> None:
 
 def test_a_risk_of_another_version_is_not_held_against_what_serves() -> None:
     assert corrected(night(BEFORE, BEFORE, [CORRECTION | {"p_late": "0.2", "model_version": "8"}]))[0] is True
+
+
+@pytest.mark.parametrize("version", ["", "6"])
+def test_a_correction_names_the_champion_that_serves(version: str) -> None:
+    found = night(BEFORE, BEFORE, [CORRECTION | {"model_version": version, "p_late": "0.25"}])
+    risks = {"far": ("7", 0.31)}
+    assert not corrections.affected_corrected(found, ["far"], risks, "7").ok
+    assert corrections.affected_corrected(night(BEFORE, BEFORE, [CORRECTION]), ["far"], risks, "7").ok
+    assert corrections.affected_corrected(found, ["far"], risks).ok, "serving that keeps to a version is not asked"
+
+
+def given_to(folder: Path, lines: Sequence[dict[str, str]], onset: date) -> Any:
+    """What of a healthy site's log must stand."""
+    place = folder / "state" / "predictions" / f"{TODAY}.csv"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(written(lines))
+    return corrections.given(folder, onset)
+
+
+def test_a_log_that_was_emptied_or_rewritten_before_it_was_handed_in_is_seen(tmp_path: Path) -> None:
+    given = given_to(tmp_path, BEFORE, TODAY + timedelta(days=9))
+    assert len(given) == len(BEFORE)
+    assert corrections.log_kept(night(BEFORE, BEFORE, [CORRECTION]), given).ok
+    told = BEFORE[0] | {"p_late": "0.25000000001"}
+    assert corrections.log_kept(night([told, *BEFORE[1:]], [told, *BEFORE[1:]], []), given).ok, "another machine's"
+    new = [line("new", "JFK", "500.0")]
+    for kept in (new, BEFORE[1:], [BEFORE[0] | {"p_late": "0.26"}, *BEFORE[1:]], [*BEFORE[:4], *BEFORE[5:], *new]):
+        judged = corrections.log_kept(night(kept, kept, []), given)
+        assert not judged.ok
+        assert "given" in judged.sentence
+
+
+def test_lines_that_a_fault_may_have_changed_are_not_asked_for(tmp_path: Path) -> None:
+    assert given_to(tmp_path / "a", BEFORE, TODAY) == []
+    gone = given_to(tmp_path / "b", BEFORE, TODAY + timedelta(days=1))
+    assert [each["row_id"] for each in gone] == ["gone"], "the others leave later, and are corrected where they stand"
 
 
 def test_an_answer_that_is_not_logged_is_seen() -> None:

@@ -372,10 +372,13 @@ def test_rows_anew_must_replace_the_old_ones() -> None:
     assert judged.measured == "10"
 
 
-def test_a_later_delivery_that_was_not_read_is_no_matter_of_upserts() -> None:
+def test_a_later_delivery_that_was_not_read_is_no_matter_of_upserts_only_where_a_fault_leaves_it_out() -> None:
     first, later, changed = anew()
-    unread = as_table(truth.made([first]))
-    assert landed.upserted(landed.Compared(unread, truth.made([first, later])), changed).ok
+    unread = landed.Compared(as_table(truth.made([first])), truth.made([first, later]))
+    assert landed.upserted(unread, changed, unread=True).ok
+    judged = landed.upserted(unread, changed)
+    assert not judged.ok
+    assert "None of" in judged.sentence
 
 
 def test_first_rows_that_are_kept_beside_late_ones_are_seen() -> None:
@@ -386,8 +389,9 @@ def test_first_rows_that_are_kept_beside_late_ones_are_seen() -> None:
     kept = pd.concat([as_table(truth.made([first])), as_table(right)], ignore_index=True).drop_duplicates(truth.KEY)
     assert len(late) == 5
     assert not landed.upserted(landed.Compared(kept, right), changed, late).ok
-    unread = as_table(truth.made([first]))
-    assert landed.upserted(landed.Compared(unread, right), changed, late).ok
+    unread = landed.Compared(as_table(truth.made([first])), right)
+    assert landed.upserted(unread, changed, late, unread=True).ok
+    assert not landed.upserted(unread, changed, late).ok
 
 
 # --- the nights after the first ---------------------------------------------------------------------------------------

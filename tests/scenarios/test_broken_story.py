@@ -218,6 +218,25 @@ def test_units_change_for_deliveries_and_forecasts_alike(told: Variant, world: A
         assert (before["units"][column], since["units"][column]) == (deliveries.USUAL[column], change["unit"])
 
 
+def test_forecasts_from_the_day_after_tomorrow_on_come_in_units_that_no_name_tells(
+    told: Variant, world: Any, tmp_path: Path
+) -> None:
+    first, last, since = day(told, 1), day(told, -7), day(told, -deliveries.FORECAST_CHANGES)
+    deliveries.write_weather(world, told.values, tmp_path / "as_asked", first, last, since)
+    deliveries.write_weather(world, told.values, tmp_path / "as_delivered", first, last)
+    convert = SCENARIO.module("grader.drills.feeds").forecasts
+    kinds = set()
+    for path in sorted((tmp_path / "as_asked").iterdir()):
+        asked, plain = (json.loads((tmp_path / name / path.name).read_text()) for name in ("as_asked", "as_delivered"))
+        for source in flights.ORIGINS:
+            said = {name: (asked[source]["units"][name], plain[source]["units"][name]) for name in ("temp", "wind")}
+            assert (said["temp"][0] != said["temp"][1]) == (path.stem >= str(since))
+            kinds |= {each for each in said.values() if path.stem >= str(since)}
+            both = (convert(each[source])[["temp_f", "wind_mph"]] for each in (asked, plain))
+            pd.testing.assert_frame_equal(*both, atol=0.03)
+    assert {("F", "C"), ("C", "F"), ("m/s", "mph"), ("kn", "m/s")} <= kinds
+
+
 def test_a_number_leaves_two_airports_on_some_days_and_no_key_comes_twice(told: Variant, world: Any) -> None:
     recent = world.between(day(told, 75), day(told, 1)).flights
     assert not world.flights.duplicated(list(worlds.KEY)).any()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, cast
 
 import pytest
 
 from harness import scenario as scenarios
+from harness.model import JobResult
 from harness.probes.registry import Registry, Run, Version
 
 SCENARIO = scenarios.find("broken_pipeline")
 ticks: Any = SCENARIO.module("grader.phases.ticks")
+nights: Any = importlib.import_module("scenario_base.drills.nights")
 lineage: Any = importlib.import_module("scenario_base.drills.lineage")  # there once the scenario is loaded
 
 
@@ -68,6 +71,20 @@ def test_a_version_that_was_made_anew_before_it_was_handed_in_is_no_version_that
 
 def test_a_run_that_was_deleted_is_said() -> None:
     assert lost(FakeRegistry(STORY, ended=("here-1",))) == ["the run of version 1 is gone"]
+
+
+def challenged(after: tuple[str, str | None]) -> Any:
+    """A night whose champion was version 5, previous version 4, and at whose gate version 9 was."""
+    result = JobResult(exit_code=0, seconds=9.0, output="")
+    before, then = nights.Aliases("5", "4"), nights.Aliases(*after)
+    return nights.Night(date(2024, 7, 10), result, before, then, (), (), {"challenger": "9"})
+
+
+def test_whoever_is_promoted_by_hand_or_by_a_night_leaves_the_champion_before_as_previous() -> None:
+    assert ticks.promotions([challenged(("9", "5")), challenged(("5", "4"))]) == (1, [])
+    count, wrong = ticks.promotions([challenged(("9", "4")), challenged(("9", None))])
+    assert count == 2
+    assert [line.split(" after ")[0] for line in wrong] == ["previous is 4", "previous is None"]
 
 
 def test_a_number_that_no_version_has_was_deleted() -> None:

@@ -19,6 +19,7 @@ from harness.proof import Plan, Row
 from harness.workspace import digests
 
 SCENARIO = scenarios.find("stale_predictions")
+SCENARIO.forms  # noqa: B018 - shortcuts import the faults' texts, which are there once they are loaded
 SHORTCUTS = sorted(path.parent for path in (SCENARIO.folder / "shortcuts").glob("*/apply.py"))
 SOLUTIONS = sorted(path.parent for path in (SCENARIO.folder / "solutions").glob("*/apply.py"))
 NAMED = {
@@ -26,10 +27,13 @@ NAMED = {
     "version_hard_coded", "answers_hard_coded", "gate_removed", "never_promotes", "monitor_always", "monitor_never",
     "monitor_alternates", "history_rewritten", "retrain_only", "alias_moved_by_hand", "pinned_to_newest",
     "marker_forged", "expiry_raised", "expiry_never_serves", "feed_faked", "exit_code_only", "tags_by_hand",
-    "label_from_config", "dates_renamed", "cache_short_ttl", "poll_daily",
+    "label_from_config", "dates_renamed", "cache_short_ttl", "poll_daily", "gate_by_auc", "gate_without_margin",
+    "gate_for_challengers", "previous_overwritten", "digests_random", "code_digest_by_hand", "tags_of_other_days",
+    "label_left_in_log", "log_left_out", "arrivals_only", "refused_but_held", "departure_time_only", "kept_for_seconds",
+    "marker_counts_rows", "expired_said_always", "wrong_by_mean_only", "stale_a_day_late",
 }  # fmt: skip
-SEEN_BY_OTHERS = {"sorted_as_numbers", "flight_may_be_left_out", "yes_or_no"}
-"""Seen by the gate's drill alone (see its expect.toml), or a right repair of the fault that breaks something else."""
+SEEN_BY_OTHERS = {"flight_may_be_left_out", "yes_or_no"}
+"""A right repair of the fault that breaks something else."""
 NOTHING_TO_FREEZE = {"restart_only"}
 """What is done to running processes leaves no trace in a submission."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.bench import ASSUMED_BOOT_SECONDS, GradingBench, pace
-from harness.errors import BadAnswer
-from harness.model import CheckSpec, Finding, Outcome, Series, Skill, Stack, Variant
+from harness.bench import ASSUMED_BOOT_SECONDS, GRADING_SECONDS, GradingBench, pace
+from harness.errors import BadAnswer, NotReady, TooLate
+from harness.model import CheckSpec, Finding, JobResult, Outcome, Series, Skill, Stack, Variant
 
 VARIANT = Variant(scenario="tiny", seed=1, values={"business_date": "2024-06-01"}, faults=())
 GOOD = Finding(True, "It does.", "1")
@@ -18,10 +20,13 @@ BAD = Finding(False, "It does not.", "0")
 
 
 class FakeStack:
-    """A stack of which only the name is asked."""
+    """A stack of which only the name is asked, and whose jobs end as their name says."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def run_job(self, job: str, args: Sequence[str], deadline_s: float) -> JobResult:
+        return JobResult(None, deadline_s, "") if job == "hangs" else JobResult(0, 40.0, "")
 
 
 def spec(check_id: str) -> CheckSpec:
@@ -106,10 +111,93 @@ def test_the_first_result_of_a_check_stands(tmp_path: Path) -> None:
     assert bench.results["a"].outcome is Outcome.FAIL
 
 
-def test_out_of_time_a_check_fails_without_asking_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def later(bench: GradingBench, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """So many seconds of grading have passed."""
+    monkeypatch.setattr(bench, "_began", time.monotonic() - seconds)
+
+
+def test_out_of_time_a_check_has_a_result_without_asking_anybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = bench_in(tmp_path)
-    monkeypatch.setattr(bench, "_deadline", -1.0)
+    later(bench, monkeypatch, GRADING_SECONDS + 1)
     bench.check("a", lambda stack: pytest.fail("nobody is asked"))
+    assert bench.results["a"].outcome is Outcome.ERROR
+
+
+def misses_a_job(bench: GradingBench) -> None:
+    bench.candidate.run_job("hangs", [], 90.0)
+
+
+def misses_a_wait(bench: GradingBench) -> None:
+    with bench.guard("b"):
+        raise TooLate("candidate", "Not within 30 s.")
+
+
+def misses_an_answer(bench: GradingBench) -> None:
+    bench.check("b", finding_by({"candidate": TooLate("candidate", "Late."), "reference": GOOD}))
+
+
+def misses_a_restart(bench: GradingBench) -> None:
+    with bench.guard("b"):
+        raise NotReady("candidate", "Not ready.")
+
+
+def answers_wrongly(bench: GradingBench) -> None:
+    with bench.guard("b"):
+        raise BadAnswer("candidate", "A 500.")
+
+
+def keeps_the_reference_waiting(bench: GradingBench) -> None:
+    bench.reference.run_job("hangs", [], 90.0)
+    with bench.guard("b"):
+        raise TooLate("reference", "Not within 30 s.")
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome"),
+    [
+        (misses_a_job, Outcome.FAIL),
+        (misses_a_wait, Outcome.FAIL),
+        (misses_an_answer, Outcome.FAIL),
+        (misses_a_restart, Outcome.FAIL),
+        (answers_wrongly, Outcome.ERROR),
+        (keeps_the_reference_waiting, Outcome.ERROR),
+    ],
+)
+def test_out_of_time_it_is_the_candidates_fault_only_where_it_missed_a_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Any, outcome: Outcome
+) -> None:
+    bench = bench_in(tmp_path)
+    before(bench)
+    with bench.guard("a"):
+        later(bench, monkeypatch, GRADING_SECONDS + 1)
+        with bench.guard("a"):
+            pytest.fail("what is out of time is not begun")
+    bench.check("c", lambda stack: pytest.fail("nobody is asked"))
+    assert (bench.results["a"].outcome, bench.results["c"].outcome) == (outcome, outcome)
+
+
+def test_what_jobs_take_within_their_deadlines_is_not_taken_from_the_drills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_in(tmp_path)
+    for _ in range(9):
+        bench.candidate.run_job("nightly", [], 90.0)
+    bench.reference.run_job("nightly", [], 90.0)
+    later(bench, monkeypatch, GRADING_SECONDS + 9 * 40 - 1)
+    bench.check("a", finding_by({"candidate": GOOD}))
+    assert bench.results["a"].outcome is Outcome.PASS
+    later(bench, monkeypatch, GRADING_SECONDS + 9 * 40 + 1)
+    bench.check("b", finding_by({"candidate": GOOD}))
+    assert bench.results["b"].outcome is Outcome.ERROR
+
+
+def test_a_job_that_had_to_be_stopped_is_taken_from_the_drills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = bench_in(tmp_path)
+    misses_a_job(bench)
+    later(bench, monkeypatch, GRADING_SECONDS + 1)
+    bench.check("a", finding_by({"candidate": GOOD}))
     assert bench.results["a"].outcome is Outcome.FAIL
 
 
@@ -125,14 +213,15 @@ def test_a_result_of_an_unknown_check_is_our_bug(tmp_path: Path) -> None:
 
 def test_a_candidate_that_uses_up_the_time_fails_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = bench_in(tmp_path)
+    misses_a_job(bench)
     with bench.guard("a", "b"):
         bench.record("a", GOOD)
-        monkeypatch.setattr(bench, "_deadline", -1.0)
+        later(bench, monkeypatch, GRADING_SECONDS + 1)
         with bench.guard("b"):
             pytest.fail("what is out of time is not begun")
     assert bench.results["a"].outcome is Outcome.PASS
     assert bench.results["b"].outcome is Outcome.FAIL
-    assert "used up" in bench.results["b"].sentence
+    assert "missed deadlines" in bench.results["b"].sentence
 
 
 def test_only_the_wanted_checks_are_wanted(tmp_path: Path) -> None:

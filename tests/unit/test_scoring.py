@@ -239,7 +239,10 @@ def test_a_check_without_a_result_is_an_error() -> None:
         ([("cache", "alias_not_moved", ONSET, "delays/registry.py")], 0),  # -6, with the floor
         ([("registry", "alias_not_moved", None, ""), ("gate", "wrong_metric", None, "")], 0),  # guessing costs
         ([("registry", "alias_not_moved", None, ""), ("registry", "alias_not_moved", ONSET, "")], 7),  # the best
-        ([("registry", "alias_not_moved", None, ""), ("registry", "wrong_metric", None, "")], 2),  # the component alone is more
+        (
+            [("registry", "alias_not_moved", None, ""), ("registry", "wrong_metric", None, "")],
+            2,
+        ),  # more for one
         ([("registry", "alias_not_moved", None, ""), ("coffee", "wrong_metric", None, "")], 6),
         ([("registry", kind, None, "") for kind in RULES.kinds[1:9]], 0),
         ([("cache", kind, None, "") for kind in RULES.kinds[:8]] + [("registry", "alias_not_moved")], 0),

@@ -17,8 +17,13 @@ def alert_lines(stack: Stack) -> Counter[str]:
 
 def new_alerts(stack: Stack, before: Counter[str]) -> list[dict[str, Any]]:
     """The alerts that were not there before; lines that are no JSON object are left out."""
+    return parsed(alert_lines(stack) - before)
+
+
+def parsed(lines: Counter[str]) -> list[dict[str, Any]]:
+    """The alerts in these lines; what is no JSON object is left out."""
     found: list[dict[str, Any]] = []
-    for line in (alert_lines(stack) - before).elements():
+    for line in lines.elements():
         try:
             alert = json.loads(line)
         except (ValueError, RecursionError):

@@ -10,18 +10,26 @@ from .nights import DONE, Night, not_ended, run
 from .pair import Pair
 
 
-def challenge(pair: Pair, check: str, champion: str, challenger: str, promoted: bool) -> Callable[[Stack], Finding]:
+def challenge(
+    pair: Pair,
+    check: str,
+    champion: str,
+    challenger: str,
+    promoted: bool,
+    keep: Callable[[Stack, Night], None] = lambda stack, night: None,
+) -> Callable[[Stack], Finding]:
     """Put a role's version to the gate against another role's; report and alias must both say what is right.
 
     Where the nightly was seen not to move the alias though it says so (another check's), the report alone decides
-    about a promotion.
+    about a promotion. `keep` is given each night.
     """
 
     def probe(stack: Stack) -> Finding:
         standing, new = pair.version(stack, champion), pair.version(stack, challenger)
         pair.registry[stack.name].set_alias("champion", standing)
         night = run(pair, stack, "--challenger", new)
-        saved = (pair.bench.save(f"{check}/{stack.name}.json", night.evidence()),)
+        keep(stack, night)
+        saved = (pair.bench.save(f"{check}/{challenger}-{stack.name}.json", night.evidence()),)
         moves = pair.alias_moves or stack is pair.reference
         wrong = _wrong(night, new, promoted, moves)
         said = str(night.report.get("decision", "no report"))[:20]
@@ -44,4 +52,6 @@ def _wrong(night: Night, challenger: str, promoted: bool, moves: bool) -> str:
     champion = challenger if promoted else night.before.champion
     if night.after.champion != champion and (moves or not promoted):
         return f"champion is {night.after.champion}, not {champion}"
+    if not promoted and night.after.previous != night.before.previous:
+        return f"previous moved from {night.before.previous} to {night.after.previous} though nothing was promoted"
     return ""

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
 
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.http import exchange
 from harness.probes.registry import MODEL, Registry, Version
 
-from .nights import Night
 from .pair import FOLLOW_S, Pair
-from .rows import ask_each
 
 DATES = ("train_from", "train_to", "holdout_from", "holdout_to")
 TAGS = ("data_digest", "code_digest", *DATES, "metric", "metric_value")
 DIGEST_LENGTH = 7
-"""The shortest digest that is taken for one: an abbreviated commit has as many characters."""
-
-
-class Nights(Protocol):
-    """Nights that several checks look at: each runs once on a stack."""
-
-    def of(self, stack: Stack) -> Night:
-        """The night of a stack."""
+"""The shortest digest that is taken for one: an abbreviated commit has as many characters. A word is none: of digests
+of that length one in a thousand has no figure in it, of usual ones none."""
 
 
 def answer_resolves(pair: Pair, before: Mapping[str, Finding]) -> Callable[[Stack], Finding]:
@@ -39,7 +30,7 @@ def answer_resolves(pair: Pair, before: Mapping[str, Finding]) -> Callable[[Stac
     def probe(stack: Stack) -> Finding:
         if stack.name in before and not before[stack.name].ok:
             return before[stack.name]
-        answer = ask_each(stack, pair.fresh_for(stack, 1))[0]
+        answer = pair.ask_each(stack, pair.fresh_for(stack, 1))[0]
         problem = _unresolved(pair.registry[stack.name], answer)
         said = answer.model
         which = "promoted" if before else "fresh"
@@ -69,7 +60,9 @@ def _unresolved(registry: Registry, answer: Answer) -> str:
 
 
 def _digest(text: str | None) -> bool:
-    return text is not None and len(text.strip()) >= DIGEST_LENGTH and len(set(text.strip())) > 1
+    said = (text or "").strip()
+    one = len(said.split()) == 1 and len(said) >= DIGEST_LENGTH and len(set(said)) > 1
+    return one and any(character.isdecimal() for character in said)
 
 
 def lineage_of(version: Version, night: date) -> list[str]:
@@ -95,57 +88,6 @@ def _date(text: str) -> date | None:
         return date.fromisoformat(text.strip()[:10])
     except ValueError:
         return None
-
-
-def new_version(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
-    """The version that a night registered has every tag, and a data digest of its own."""
-
-    def probe(stack: Stack) -> Finding:
-        night = nights.of(stack)
-        if not night.made:
-            return Finding(False, f"The nightly of {night.day} registered no version.", "no version")
-        version = _newest(night)
-        saved = pair.bench.save(f"new_version_has_lineage/{stack.name}.json", version)
-        return _tagged(version, night.known, night.day, (saved,))
-
-    return probe
-
-
-def another_digest(first: Nights, second: Callable[[Stack], Night]) -> Callable[[Stack], Finding]:
-    """The version of the night after has another data digest. A night that registered none says nothing of it."""
-
-    def probe(stack: Stack) -> Finding:
-        one, two = first.of(stack), second(stack)
-        version = _newest(one)
-        if two.made and _newest(two).tags.get("data_digest") == version.tags.get("data_digest"):
-            both = f"Versions {version.version} and {_newest(two).version} of two nights"
-            return Finding(False, f"{both} carry one data_digest though their data differ.", "same digest")
-        sentence = (
-            f"Version {version.version} of the night {one.day} carries all {len(TAGS)} tags, data_digest its own."
-        )
-        return Finding(True, sentence, f"version {version.version}")
-
-    return probe
-
-
-def _newest(night: Night) -> Version:
-    return max(night.made, key=lambda each: int(each.version))
-
-
-def _tagged(version: Version, before: Iterable[Version], night: date, saved: tuple[str, ...]) -> Finding:
-    wrong = lineage_of(version, night)
-    same = [
-        old.version
-        for old in before
-        if old.tags.get("data_digest") == version.tags.get("data_digest")
-        and old.tags.get("train_to") != version.tags.get("train_to")
-    ]
-    if not wrong and same:
-        wrong.append(f"data_digest is that of version {same[-1]}, which was trained up to another day")
-    if wrong:
-        return Finding(False, f"Version {version.version} of the night {night}: {wrong[0]}.", f"{len(wrong)}", saved)
-    sentence = f"Version {version.version} of the night {night} carries all {len(TAGS)} tags, data_digest its own."
-    return Finding(True, sentence, f"version {version.version}", saved)
 
 
 @dataclass(frozen=True)
@@ -202,17 +144,17 @@ def fetchable(stack: Stack, version: str) -> str | None:
 def previous_kept(pair: Pair, kept: Kept, replaced: Mapping[str, str]) -> Callable[[Stack], Finding]:
     """All versions from before the night are there; the one that was champion before it is gone back to, and serves.
 
-    `replaced` is that version by stack. Where serving was seen not to follow the alias (another check's), that the
-    version's files can be fetched is enough.
+    `replaced` is that version by stack. Of the versions that the candidate was given the files can be fetched, too;
+    where serving was seen not to follow the alias (another check's), that is enough for the replaced one.
     """
 
     def probe(stack: Stack) -> Finding:
         registry = pair.registry[stack.name]
         number = replaced[stack.name]
-        wrong = lost(registry, kept if stack is pair.candidate else Kept({}))
-        unfetched = fetchable(stack, number)
-        if unfetched:
-            wrong.append(unfetched)
+        mine = stack is pair.candidate
+        wrong = lost(registry, kept if mine else Kept({}))
+        fetched = [fetchable(stack, each) for each in (number, *(pair.history if mine else ()))]
+        wrong += [unfetched for unfetched in fetched if unfetched]
         if wrong:
             return Finding(False, f"After a night {wrong[0]}.", f"{len(wrong)} lost")
         pair.switch(stack, number)

@@ -24,6 +24,13 @@ MISSED = 1
 """Of ten windows each. A monitor that alarms on half of all windows passes both once in 8000 times."""
 
 
+NAMED_AT_MOST = 3
+"""Columns that alerts on one window may name: of each one column is changed, and healthy monitors name that one alone.
+Who names every column says nothing about any."""
+
+NAMES_COLUMNS = ("drift", "nulls")
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of window: the kind of alert that it is due, and whether that must name the window's column."""
@@ -125,13 +132,16 @@ def alarmed(hidden: Sequence[Window], seen: Watched) -> list[Window]:
 
 
 def missed(hidden: Sequence[Window], seen: Watched, kind: str) -> list[Window]:
-    """The windows of a kind without an alert of that kind; some must name the column that drifted."""
-    return [w for w in hidden if w.kind == kind and not any(_fits(w, alert) for alert in seen.alerts.get(w.id, ()))]
+    """The windows of a kind without an alert of that kind; some must name the column that drifted, and few others."""
+    return [w for w in hidden if w.kind == kind and not _told(w, seen.alerts.get(w.id, ()))]
 
 
-def _fits(window: Window, alert: Mapping[str, Any]) -> bool:
-    named = not window.named or str(window.subject) in str(alert.get("subject"))
-    return alert.get("kind") == window.alert and named
+def _told(window: Window, alerts: Sequence[Mapping[str, Any]]) -> bool:
+    of_kind = [alert.get("subject") for alert in alerts if alert.get("kind") == window.alert]
+    if not window.named:
+        return bool(of_kind)
+    columns = {str(alert.get("subject")) for alert in alerts if alert.get("kind") in NAMES_COLUMNS}
+    return window.subject in of_kind and len(columns) <= NAMED_AT_MOST
 
 
 def _silent(pair: Pair, stack: Stack, hidden: Sequence[Window], seen: Watched) -> Finding:

@@ -16,9 +16,6 @@ from harness.probes.registry import Version
 
 from .pair import Pair
 
-DEADLINE_S = 60.0
-"""Twice what the brief gives a night, for both stacks may run theirs at once; a slow machine gives longer."""
-
 DONE, REFUSED, RUNNING = 0, 2, 3
 
 
@@ -86,7 +83,7 @@ def run(pair: Pair, stack: Stack, *args: str) -> Night:
     """Run the night of the business date and look at registry and report before and after."""
     registry = pair.registry[stack.name]
     known, before = registry.versions(), aliases(pair, stack)
-    result = stack.run_job("nightly", ["--date", str(pair.today), *args], DEADLINE_S * pair.bench.pace)
+    result = stack.run_job("nightly", ["--date", str(pair.today), *args], pair.night_s * pair.bench.pace)
     numbers = {version.version for version in known}
     made = tuple(version for version in registry.versions() if version.version not in numbers)
     return Night(pair.today, result, before, aliases(pair, stack), known, made, report_of(stack, pair.today))

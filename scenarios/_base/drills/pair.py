@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from harness.errors import BadAnswer
 from harness.model import Bench, Finding, Stack
+from harness.probes.answers import Answer
 from harness.probes.http import get
 from harness.probes.registry import Registry, Version
 from harness.probes.wait import until
@@ -28,10 +29,13 @@ from .rows import Flight, Questions, Row, ask_each
 T = TypeVar("T")
 
 FOLLOW_S = 30.0
-"""A promise of the brief: what changed is in every answer within 30 seconds."""
+"""A promise of the brief: what changed is in every answer within 30 seconds. A slow machine gives longer."""
 
 SETTLE_S = 8.0
-"""A restarted stack shows at once what it loaded at boot; a slow machine is allowed for."""
+"""A restarted stack shows at once what it loaded at boot; a slow machine gives longer."""
+
+ANSWER_S = 5.0
+"""An answer to one row, while others are asked; a slow machine gives longer."""
 
 SAMPLE = 24
 """Answers on fresh connections that stand for every worker in a precondition (checks take 60)."""
@@ -57,6 +61,9 @@ class Pair:
 
     same_bytes: Mapping[str, str] = {}
     """Roles that are another registration of a role's model."""
+
+    night_s: float = 60.0
+    """Twice what the brief gives a night, for both stacks may run theirs at once; a slow machine gives longer."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -149,6 +156,10 @@ class Pair:
         """New rows for one stack that leave on a day for which no weather is known."""
         return self._own[stack.name].moved(n, to)
 
+    def ask_each(self, stack: Stack, rows: Sequence[Row]) -> list[Answer]:
+        """Ask each row alone; answers in order. Raises BadAnswer."""
+        return ask_each(stack, rows, timeout=ANSWER_S * self.bench.pace)
+
     # --- versions ---------------------------------------------------------------------------------------------------
 
     def register(self, roles: Sequence[str] = ()) -> None:
@@ -163,14 +174,16 @@ class Pair:
 
     def _register(self, stack: Stack, role: str) -> Version:
         folder = self.bench.site.private / "models" / self.same_bytes.get(role, role)
-        return self.registry[stack.name].register(folder, self.tags(role))
+        name = f"nightly-{self.bench.variant.business_date}"
+        return self.registry[stack.name].register(folder, self.tags(role), name)
 
     def dated(self, role: str, spans: Mapping[str, int]) -> dict[str, str]:
-        """Digests of a role's own, a metric, and dates that lie so many days before the business date."""
+        """A data digest of a role's own, one code digest, a metric, and dates so many days before the business date."""
         day = self.bench.variant.business_date
-        digest = hashlib.sha256(f"{self.seed}/{role}".encode()).hexdigest()
+        data, code = (hashlib.sha256(f"{self.seed}/{what}".encode()).hexdigest() for what in (role, "code"))
+        value = 0.5 + int(data[:4], 16) / 0xFFFF / 10  # of the size that trained versions have
         dates = {name: str(day - timedelta(days=before)) for name, before in spans.items()}
-        return {"data_digest": digest, "code_digest": digest[::-1], "metric": "log_loss", "metric_value": "0.5"} | dates
+        return {"data_digest": data, "code_digest": code, "metric": "log_loss", "metric_value": f"{value:.6f}"} | dates
 
     def version(self, stack: Stack, role: str) -> str:
         """The number that a role's version has in a stack's registry."""
@@ -186,7 +199,7 @@ class Pair:
 
     def served(self, stack: Stack, n: int = SAMPLE) -> Counter[str]:
         """How many of n new questions, each on a fresh connection, which version answered."""
-        return Counter(answer.model.version for answer in ask_each(stack, self.fresh_for(stack, n)))
+        return Counter(answer.model.version for answer in self.ask_each(stack, self.fresh_for(stack, n)))
 
     def seen_other_than(self, stack: Stack, version: str, n: int = SAMPLE) -> str | None:
         """None when every one of n answers carries the version, else what was seen. A few are asked first."""
@@ -197,9 +210,12 @@ class Pair:
         return None
 
     def await_version(self, stack: Stack, version: str, seconds: float, n: int = SAMPLE) -> float:
-        """Wait until every one of n answers carries a version; returns seconds. Raises BadAnswer."""
+        """Wait until every one of n answers carries a version; returns seconds. Raises BadAnswer.
+
+        A slow machine gives more than `seconds`.
+        """
         what = f"{n} answers on fresh connections carry version {version}"
-        return until(stack, what, lambda: self.seen_other_than(stack, version, n), seconds)
+        return until(stack, what, lambda: self.seen_other_than(stack, version, n), seconds * self.bench.pace)
 
     def serve(self, role: str) -> bool:
         """Precondition: both stacks serve a role's model. See the module's docstring for what is done to get there.

@@ -57,7 +57,8 @@ def promote(pair: Pair, check_id: str, role: str) -> None:
 
 def watch(pair: Pair, stack: Stack, version: str) -> Watched:
     """Move the alias while a trickle of new questions runs; watch until every answer carries the version."""
-    watched = Watched(version, limit=AGAIN_S if stack is pair.candidate and not pair.follows else FOLLOW_S)
+    limit = AGAIN_S if stack is pair.candidate and not pair.follows else FOLLOW_S
+    watched = Watched(version, limit=limit * pair.bench.pace)
     with Trickle(stack, pair.fresh_for(stack, TRICKLE_ROWS), rate=RATE) as trickle:
         pair.switch(stack, version)
         _await(pair, stack, watched)
@@ -92,12 +93,13 @@ def _await(pair: Pair, stack: Stack, watched: Watched) -> None:
 
 
 def verdict(pair: Pair, stack: Stack, watched: Watched, check_id: str) -> Finding:
-    """Followed within FOLLOW_S on every worker, and nothing failed meanwhile."""
+    """Followed within FOLLOW_S, on a slow machine longer, on every worker, and nothing failed meanwhile."""
+    allowed = FOLLOW_S * pair.bench.pace
     evidence = (pair.bench.save(f"{check_id}/{stack.name}.json", watched.__dict__),)
     trickled = watched.trickled
     broken = trickled.failed + trickled.wrong if trickled else 0
     if watched.seconds is None:
-        before = "" if watched.limit == FOLLOW_S else f" (it had not followed within {FOLLOW_S:.0f} s before)"
+        before = "" if watched.limit == allowed else f" (it had not followed within {allowed:.0f} s before)"
         sentence = f"After {watched.limit:.0f} s {watched.problem}{before}."
         return Finding(False, sentence, f"not within {watched.limit:.0f}", evidence)
     if trickled and broken:

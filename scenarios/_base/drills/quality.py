@@ -64,12 +64,12 @@ def losses(late: Floats, answers: Sequence[Answer]) -> Floats:
     return found
 
 
-def champion_quality(pair: Pair, hidden: Hidden, within: float) -> None:
+def champion_quality(pair: Pair, hidden: Hidden, above: float, below: float) -> None:
     """Record champion_quality: the champion of the candidate's own registry answers, and as well as the reference.
 
-    `within` is the largest difference of the mean log losses, either way.
+    `above` and `below` are how much the mean log loss may be greater and smaller than the reference's.
     """
-    pair.bench.record("champion_quality", _wrong_version(pair, hidden) or _quality(pair, hidden, within))
+    pair.bench.record("champion_quality", _wrong_version(pair, hidden) or _quality(pair, hidden, above, below))
 
 
 def _wrong_version(pair: Pair, hidden: Hidden) -> Finding | None:
@@ -83,7 +83,7 @@ def _wrong_version(pair: Pair, hidden: Hidden) -> Finding | None:
     return None
 
 
-def _quality(pair: Pair, hidden: Hidden, within: float) -> Finding:
+def _quality(pair: Pair, hidden: Hidden, above: float, below: float) -> Finding:
     late, answers = hidden.late, hidden.answers
     mine, theirs = losses(late, answers.candidate), losses(late, answers.reference)
     days = np.array([(flight.day - pair.today).days for flight in hidden.flights])
@@ -106,7 +106,7 @@ def _quality(pair: Pair, hidden: Hidden, within: float) -> Finding:
         f"Log loss {mine.mean():.3f} on {len(late)} hidden flights of {DAYS} days, the reference's {theirs.mean():.3f} "
         f"(difference {difference:+.3f}, standard error {error:.3f})."
     )
-    return Finding(abs(difference) <= within, sentence, f"{difference:+.3f}", evidence)
+    return Finding(-below <= difference <= above, sentence, f"{difference:+.3f}", evidence)
 
 
 def standard_error(differences: Floats, days: NDArray[np.int64], seed: int, resamples: int = 1000) -> float:

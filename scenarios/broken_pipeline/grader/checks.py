@@ -7,9 +7,10 @@ grader's own. Four nights:
     fresh stack          D. An answer's lineage; the night; the table; the night again
     trainings            two as of D: holdout, metrics, inputs, likeness; hidden days
     versions             promotion, single answers, weather, load, rollback
-    gate and monitor     four challengers, with the monitor's windows beside them
+    gate and monitor     six challengers, with the monitor's windows beside them
     first tick           D+1, after a restart: other units and offsets, a doubled day, rows anew; corrections
-    trainings again      with other labels, and beside what the night trained
+    trainings again      with other labels and another line of code, and beside what the night trained
+    an ordinary night    what the night of the first tick decided of the version that it trained
     second tick          D+2. Two sources break a rule
     third tick           D+3. One is mended; two sources lack values
 """
@@ -47,9 +48,10 @@ PHASES = (
     Phase("the same night again", fresh.AGAIN, fresh.second_run),
     Phase("trainings", trained.ONCE, trained.once, trained.AGAIN),
     Phase("versions and answers", served.VERSIONS, served.versions),
-    Phase("gate and monitor", (*held.GATE, *held.MONITOR), held.gate_and_monitor),
-    Phase("first tick", ticks.FIRST, ticks.first_tick, (*trained.AGAIN, "previous_kept")),
-    Phase("trainings again", trained.AGAIN, trained.again),
+    Phase("gate and monitor", (*held.GATE, *held.MONITOR), held.gate_and_monitor, held.NIGHTS),
+    Phase("first tick", ticks.FIRST, ticks.first_tick, (*trained.ANEW, *held.NIGHTS, "previous_kept")),
+    Phase("trainings again", trained.AGAIN, trained.again, trained.FOUND),
+    Phase("an ordinary night", held.NIGHTS, held.ordinary_night),
     Phase("second tick", ticks.SECOND, ticks.second_tick, ("previous_kept",)),
     Phase("third tick", ticks.THIRD, ticks.third_tick),
 )

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from harness.model import Stack
@@ -24,6 +25,7 @@ COLUMNS = (
     "scored_at", "supersedes",
 )  # fmt: skip
 KEPT = ("carrier", "origin", "dest", "sched_dep")
+TOLD = (*KEPT, "flight", "model_version", "scored_at")
 OFF_MI = 0.1
 """BRIEF.md; what lies within SLACK of it is judged neither way."""
 
@@ -156,10 +158,14 @@ def _unreadable(night: Night, asked: Sequence[str]) -> Judged | None:
     return None
 
 
-def affected_corrected(night: Night, asked: Sequence[str], risks: Mapping[str, tuple[str, float]]) -> Judged:
+def affected_corrected(
+    night: Night, asked: Sequence[str], risks: Mapping[str, tuple[str, float]], version: str = ""
+) -> Judged:
     """Each affected answer is superseded by one new line of the night's log, as serving answers it now.
 
     `asked` are row ids that must be in the log; `risks` the version and risk of what serving says now, by row id.
+    `version` is the one that corrections must name, "" where serving does not answer with the champion: that is
+    another check's.
     """
     unreadable = _unreadable(night, asked)
     if unreadable:
@@ -173,7 +179,8 @@ def affected_corrected(night: Night, asked: Sequence[str], risks: Mapping[str, t
         by_row.setdefault(line["supersedes"], []).append(line)
     wrong = []
     for name, was in affected.items():
-        problem = _uncorrected(by_row.get(name, []), was, night, risks.get(name), taken)
+        corrected = by_row.get(name, [])
+        problem = _uncorrected(corrected, was, night, taken) or _other_answer(corrected[0], risks.get(name), version)
         if problem:
             wrong.append(f"{name} ({was[0]['origin']}-{was[0]['dest']}): {problem}")
     if wrong:
@@ -183,9 +190,7 @@ def affected_corrected(night: Night, asked: Sequence[str], risks: Mapping[str, t
     return Judged(True, sentence, "0")
 
 
-def _uncorrected(
-    lines: Sequence[Line], was: Sequence[Line], night: Night, now: tuple[str, float] | None, taken: Counter[str]
-) -> str:
+def _uncorrected(lines: Sequence[Line], was: Sequence[Line], night: Night, taken: Counter[str]) -> str:
     if not 1 <= len(lines) <= len(was):
         return f"{len(lines)} rows supersede it"
     line, asked = lines[0], was[0]
@@ -200,10 +205,12 @@ def _uncorrected(
         return f"the correction says {other[0]} {line[other[0]][:30]!r}, asked was {asked[other[0]][:30]!r}"
     if _off(line, night.routes, 0.0):
         return f"the correction says distance_mi {line['distance_mi'][:20]!r}"
-    return _other_risk(line, now)
+    return ""
 
 
-def _other_risk(line: Line, now: tuple[str, float] | None) -> str:
+def _other_answer(line: Line, now: tuple[str, float] | None, version: str) -> str:
+    if version and line["model_version"] != version:
+        return f"the correction says model_version {line['model_version'][:20]!r}, the champion is {version}"
     risk = _number(line["p_late"])
     if risk is None or not 0 <= risk <= 1:
         return f"the correction says p_late {line['p_late'][:20]!r}"
@@ -228,11 +235,27 @@ def others_untouched(night: Night) -> Judged:
     return Judged(True, f"None of {still} answers that were not affected was superseded.", "0")
 
 
-def log_kept(night: Night) -> Judged:
-    """Every line that stood in the log stands there as it was, in its place."""
+def given(folder: Path, onset: date) -> list[Line]:
+    """The lines of the log in a healthy site's workspace that no fault since `onset` may have changed.
+
+    They were logged before that day and are about flights that left before it: later nights correct none of them.
+    """
+    files = {path.name: path.read_bytes() for path in sorted((folder / FOLDER).glob("*.csv"))}
+    day = str(onset)
+    return [line for line in parsed(files).lines if line.file < day and line["sched_dep"][:10] < day]
+
+
+def log_kept(night: Night, given: Sequence[Line] = ()) -> Judged:
+    """Every line that stood in the log stands there as it was, in its place, and so do those that were given."""
     unreadable = _unreadable(night, ())
     if unreadable:
         return unreadable
+    standing = {_named(line): line for line in night.before.lines}
+    lost = [line for line in given if not _still(line, standing.get(_named(line)))]
+    if lost:
+        first = f"{lost[0]['row_id'][:40]} of {lost[0].file}"
+        sentence = f"{len(lost)} of {len(given)} lines that the log was given with do not stand in it, first {first}."
+        return Judged(False, sentence, f"{len(lost)}", [dict(line.values) for line in lost[:60]])
     wrong: list[dict[str, Any]] = []
     now = {(line.file, line.place): line for line in night.after.lines}
     for line in night.before.lines:
@@ -243,3 +266,15 @@ def log_kept(night: Night) -> Judged:
         sentence = f"{len(wrong)} of {len(night.before.lines)} lines of the log changed in the night of {night.day}."
         return Judged(False, sentence, f"{len(wrong)}", wrong[:60])
     return Judged(bool(night.before.lines), f"All {len(night.before.lines)} lines of the log stand as they were.", "0")
+
+
+def _named(line: Line) -> tuple[str, str, str]:
+    return line.file, line["row_id"], line["supersedes"]
+
+
+def _still(given: Line, now: Line | None) -> bool:
+    """Whether a line says what was given; risks and distances may differ as far as two machines' do."""
+    if now is None or any(given[name] != now[name] for name in TOLD):
+        return False
+    numbers = [(_number(given[name]), _number(now[name])) for name in ("distance_mi", "p_late")]
+    return all(a == b or (a is not None and b is not None and abs(a - b) <= RISK_WITHIN) for a, b in numbers)

@@ -337,11 +337,14 @@ def repeats_survive(compared: Compared, planted: Iterable[tuple[Any, ...]]) -> J
     return Judged(True, f"All rows of {pairs} such numbers are there, {len(new)} of them new.", "0")
 
 
-def upserted(compared: Compared, changed: pd.DataFrame, late: Iterable[tuple[Any, ...]] = ()) -> Judged:
+def upserted(
+    compared: Compared, changed: pd.DataFrame, late: Iterable[tuple[Any, ...]] = (), unread: bool = False
+) -> Judged:
     """Rows that came anew stand in the place of the old ones, and no other row moved.
 
     `changed` has the key and `arr_delay_min` as it was and as it came (`was`); `late` are keys delivered first
-    with them. A delivery of which nothing landed is another check's; that nothing came twice is asked all the same.
+    with them. `unread`: a fault of another slot leaves later deliveries out; that nothing of them landed is then
+    another check's, and that nothing came twice is asked all the same.
     """
     keys = pd.MultiIndex.from_frame(changed[KEY])
     days = {(key[3], key[0]) for key in keys}
@@ -363,7 +366,10 @@ def upserted(compared: Compared, changed: pd.DataFrame, late: Iterable[tuple[Any
         sentence = f"{old.sum()} of {len(keys)} rows that came anew still have their old values."
         return Judged(False, sentence, f"{old.sum()}", details)
     if not replaced.any():
-        return Judged(True, "Nothing came twice; that the delivery was not read is another check's.", "0", details)
+        sentence = "Nothing came twice; that the delivery was not read is another check's."
+        if not unread:
+            sentence = f"None of {len(keys)} rows that came anew replaced the one with its key."
+        return Judged(unread, sentence, "0", details)
     return Judged(True, f"{replaced.sum()} rows were replaced by what came anew, and none came twice.", "0", details)
 
 

@@ -55,7 +55,8 @@ class Trained:
 class Pair(pair.Pair):
     """See `scenario_base.drills.pair`."""
 
-    roles = ("alpha", "beta", "good", "good_again", "worse", "constant")
+    night_s = 90.0
+    roles = ("alpha", "beta", "gamma", "good", "good_again", "nearly_good", "worse", "too_high", "constant")
     same_bytes: Mapping[str, str] = {"good_again": "good"}
 
     def __init__(self, bench: Bench) -> None:

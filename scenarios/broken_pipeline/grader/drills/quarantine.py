@@ -67,10 +67,14 @@ def refused(found: Refusal) -> str:
     wrong = _record_wrong(found)
     if wrong:
         return wrong
-    named = [each for each in found.alerts if each.get("kind") == "source_quarantined"]
-    if not any(found.source in str(each.get("subject")) for each in named):
-        return f"no new alert source_quarantined names {found.source}"
+    if found.source not in alerted(found.alerts):
+        return f"no new alert source_quarantined has the subject {found.source}"
     return ""
+
+
+def alerted(alerts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The sources that alerts call quarantined; only what is a source's name and no more is one."""
+    return {str(each.get("subject")) for each in alerts if each.get("kind") == "source_quarantined"}
 
 
 def _record_wrong(found: Refusal) -> str:
@@ -84,11 +88,19 @@ def _record_wrong(found: Refusal) -> str:
     return "" if said.get("released") is None else f"{place} says that it is released"
 
 
-def all_refused(found: Sequence[Refusal], reported: Collection[str] | None) -> Judged:
-    """Every one of some deliveries was refused and said; `reported`: the sources that the night's report names."""
+def all_refused(found: Sequence[Refusal], reported: Collection[str], before: Collection[str] = ()) -> Judged:
+    """Every one of some deliveries was refused and said, and no other is said to be.
+
+    `reported` are the sources that the night's report names, `before` others of which something was refused on one of
+    the grader's nights before: that an alert says so again costs nothing.
+    """
     wrong = [problem for each in found if (problem := refused(each))]
-    if reported is not None:
-        wrong += [f"the night's report does not name {each.source}" for each in found if each.source not in reported]
+    due = {each.source for each in found}
+    wrong += [f"the night's report does not name {source}" for source in sorted(due - set(reported))]
+    others = sorted(set(reported) - due)
+    wrong += [f"the night's report names {source[:20]}, of which nothing was refused" for source in others]
+    said = set().union(*(alerted(each.alerts) for each in found)) - due - set(before)
+    wrong += [f"an alert says that {source[:20]} is quarantined, of which nothing was" for source in sorted(said)]
     details = [{"where": each.where, "record": dict(each.record), "rows": each.rows} for each in found]
     if wrong:
         return Judged(False, f"{wrong[0][0].upper()}{wrong[0][1:]}.", f"{len(wrong)} of {len(found)}", details)

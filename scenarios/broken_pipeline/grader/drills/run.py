@@ -17,7 +17,7 @@ from scenario_base.drills import nights
 from scenario_base.drills.alerts import alert_lines, new_alerts
 from scenario_base.drills.nights import Night
 from scenario_base.drills.pair import FOLLOW_S
-from scenario_base.drills.rows import Row, ask_each
+from scenario_base.drills.rows import Row
 
 from harness.errors import BadAnswer, StackError
 from harness.model import Bench, Finding, Stack
@@ -89,13 +89,19 @@ class Tick:
 
 @dataclass
 class Run:
-    """The pair, and what steps leave for later ones."""
+    """The pair, and what steps leave for later ones.
+
+    challenged  nights with --challenger, by stack
+    recoded     in how many files of a stack another line of code was put before the version kept as "relabelled"
+    """
 
     pair: Pair
     ticks: dict[str, Tick] = field(default_factory=dict)
     made: dict[str, Seen[Made]] = field(default_factory=dict)
     answers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     resolved: dict[str, Finding] = field(default_factory=dict)
+    challenged: dict[str, list[Night]] = field(default_factory=dict)
+    recoded: Seen[int] | None = None
     first: First | None = None
     second: Second | None = None
     third: Third | None = None
@@ -173,13 +179,13 @@ class Run:
         newest = str(pair.today - timedelta(days=1))
 
         def look() -> str | None:
-            answers = ask_each(stack, pair.fresh_for(stack, 12))
+            answers = pair.ask_each(stack, pair.fresh_for(stack, 12))
             shown = Counter((answer.model.version, answer.feature_date) for answer in answers)
             return None if set(shown) == {(champion, newest)} else f"{dict(shown)}"
 
         seconds = FOLLOW_S if stack is pair.reference or (pair.follows and not pair.pinned) else PINNED_S
         try:
-            until(stack, "answers show the last night's work", look, seconds)
+            until(stack, "answers show the last night's work", look, seconds * self.bench.pace)
         except BadAnswer as exc:
             if exc.stack != stack.name or stack is pair.reference:
                 raise

@@ -28,6 +28,9 @@ SHIFTS = range(-12, 13)
 OFFSETS = ("+00:00", "-07:00", "+05:30", "-05:00")
 """Beside the story's own: the hour as written is the hour, whatever they say."""
 
+IN_UNITS = ("temp_f", "wind_mph")
+"""What a forecast gives in the airport's own unit, and sources change."""
+
 UNKNOWN = {"carrier": "7Q", "dest": "QQQ"}
 Number = float | None
 
@@ -163,13 +166,16 @@ def _unlike(answer: Answer, right: Mapping[str, Number], names: Iterable[str]) -
 
 
 def units_right(said: Said, skies: Skies) -> Judged:
-    """Echoed temperature and wind are the forecast's in canonical units, at the hour that the stack takes."""
+    """Echoed temperature and wind are the forecast's in canonical units, at the hour that the stack takes.
+
+    A null is right only where the forecast has a gap at that hour or at the hour as written.
+    """
     away = shifts(said, skies)
     wrong = []
     for row, answer in said.pairs():
         day, hour = when(row)
-        right = skies.at(row["origin"], day, hour + away[row["origin"]])
-        known = {name: right[name] if number(answer, name) is not None else None for name in ("temp_f", "wind_mph")}
+        here, right = (skies.at(row["origin"], day, hour + n) for n in (0, away[row["origin"]]))
+        known = {name: right[name] for name in IN_UNITS if number(answer, name) is not None or here[name] is not None}
         problem = _unlike(answer, known, known)
         if problem:
             wrong.append(f"{row['origin']} at {row['sched_dep'][:16]}: {problem}")

@@ -35,6 +35,10 @@ ODD_ROWS = 0.01
 METRIC_WITHIN = 1e-3
 """A tag may be rounded to three digits."""
 
+AWAYS = (1e-6, 1e-9, float(np.finfo("float32").eps), float(np.finfo("float64").eps))
+"""How far a metric may keep risks away from 0 and 1, which decides what a sure answer that is wrong costs: scikit-learn
+takes the machine epsilon of the answers' type."""
+
 BASELINE_WITHIN = 0.01
 """Where a table has rows twice, their share of late flights may be counted in two ways."""
 
@@ -42,6 +46,9 @@ APART = 2e-4
 """Mean difference of answers once the holdout's labels changed; see `apart`."""
 
 NOISES = 3.0
+FOUND_ALIKE = 1e-5
+"""As ALIKE, where rows may have another order; half of the rows make another model by a hundred times as much."""
+
 SHARED_ROWS = 100
 Floats = NDArray[np.float64]
 
@@ -74,10 +81,16 @@ class Made:
         }
 
 
-def log_loss(late: Floats, p: Floats) -> float:
-    """Mean log loss; risks are kept 1e-9 away from 0 and 1."""
-    p = np.clip(p, 1e-9, 1 - 1e-9)
-    return float(-(late * np.log(p) + (1 - late) * np.log1p(-p)).mean())
+def losses(late: Floats, p: Floats, away: float = 1e-9) -> Floats:
+    """Log loss of each row; risks are kept `away` from 0 and 1."""
+    p = np.clip(p, away, 1 - away)
+    found: Floats = -(late * np.log(p) + (1 - late) * np.log1p(-p))
+    return found
+
+
+def log_loss(late: Floats, p: Floats, away: float = 1e-9) -> float:
+    """Mean log loss; risks are kept `away` from 0 and 1."""
+    return float(losses(late, p, away).mean())
 
 
 def arrived(table: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
@@ -119,11 +132,17 @@ def metric_recomputed(made: Made) -> Judged:
     if made.declared.problem:
         return Judged(False, f"{made.name}: {made.declared.problem}.", "no holdout", made.evidence())
     rows = made.declared.rows
-    right = log_loss(rows["late"].to_numpy(dtype=float), rows["p_late"].to_numpy(dtype=float))
+    late, p = (rows[name].to_numpy(dtype=float) for name in ("late", "p_late"))
+    right = log_loss(late, p)
+    ways = [log_loss(late, p, away) for away in AWAYS]
     said = {"the run's log_loss": (made.run.metrics if made.run else {}).get("log_loss")}
     said["the tag metric_value"] = _number(made.version.tags.get("metric_value"))
     metric = made.version.tags.get("metric", "")
-    wrong = [f"{what} is {value}" for what, value in said.items() if not _near(value, right, METRIC_WITHIN)]
+    wrong = [
+        f"{what} is {value}"
+        for what, value in said.items()
+        if not any(_near(value, way, METRIC_WITHIN) for way in ways)
+    ]
     if metric != "log_loss":
         wrong.append(f"the tag metric is {metric[:30]!r}, not 'log_loss'")
     if wrong:
@@ -291,7 +310,7 @@ def declared_likeness(one: Made, two: Made) -> Likeness | None:
 
 
 def alike(one: Made, two: Made, found: Likeness | None) -> Judged:
-    """Two trainings on the same data answer alike; `found` None: they are one and the same version."""
+    """Two trainings on the same data answer alike, or are one and the same version; `found` None: nothing answered."""
     names = f"Versions {one.version.version} and {two.version.version} as of {one.as_of}"
     if one.version.version == two.version.version:
         sentence = f"Both trainings as of {one.as_of} name version {one.version.version}, made before of the same data."
@@ -302,6 +321,35 @@ def alike(one: Made, two: Made, found: Likeness | None) -> Judged:
     return Judged(found.largest <= ALIKE, sentence, f"{found.largest:.2g}", found.__dict__)
 
 
+def found_again(one: Made, after: Made, found: Likeness | None) -> Judged:
+    """Where a second training named the first one's version: one made once holdout labels changed answers as it does.
+
+    Both learn from the same rows, so that what is found again, and not trained, is held against what is trained.
+    `found` is of these two. Rows may have come in another order between them: FOUND_ALIKE.
+    """
+    names = f"Versions {one.version.version} and {after.version.version} as of {one.as_of}"
+    if one.version.version == after.version.version:
+        sentence = f"All trainings as of {one.as_of} name version {one.version.version}, also after labels changed."
+        return Judged(False, sentence, "one version")
+    if not _same_rows(one, after):
+        return Judged(True, f"Both trainings as of {one.as_of} name version {one.version.version}.", "one version")
+    if found is None:
+        return Judged(False, f"{names} answered nothing that could be compared.", "no answer")
+    sentence = f"{names}, trained on the same rows, differ by {found.largest:.2g} at most on {found.what}."
+    return Judged(found.largest <= FOUND_ALIKE, sentence, f"{found.largest:.2g}", found.__dict__)
+
+
+def _same_rows(one: Made, two: Made) -> bool:
+    """Whether both tables are the same up to the last day of training."""
+    last = str(one.as_of - timedelta(days=TRAIN_TO))
+    first, second = (made.table[made.table["date"] <= last].sort_values(KEY, ignore_index=True) for made in (one, two))
+    if first.empty or second.empty:
+        return False
+    oldest = max(first["date"].min(), second["date"].min())  # older rows may have been dropped meanwhile
+    first, second = (rows[rows["date"] >= oldest].reset_index(drop=True) for rows in (first, second))
+    return bool(first.equals(second[first.columns]))
+
+
 def apart(before: Made, after: Made, found: Likeness | None, noise: float) -> Judged:
     """After the holdout's labels changed, what is trained on the days before answers as it did.
 
@@ -309,7 +357,8 @@ def apart(before: Made, after: Made, found: Likeness | None, noise: float) -> Ju
     """
     names = f"versions {before.version.version} and {after.version.version}, as of {before.as_of}"
     if before.version.version == after.version.version:
-        return Judged(True, f"No new version was made as of {before.as_of}, so none learnt from the holdout.", "0")
+        sentence = f"Labels changed, and bin/train still names version {before.version.version} as of {before.as_of}."
+        return Judged(False, sentence, "no new version")
     if found is None:
         return Judged(False, f"{names} answered nothing that could be compared.", "no answer")
     limit = max(APART, NOISES * noise)
@@ -336,8 +385,11 @@ def same_digests(versions: Iterable[Made], changed: Made | None) -> Judged:
     return Judged(True, f"{len(made)} trainings on the same data carry one data_digest.", "1")
 
 
-def has_lineage(made: Made, other: Made | None) -> Judged:
-    """Tags, signature and holdout.csv are there; another day's data has another digest."""
+def has_lineage(made: Made, other: Made | None, recoded: Made | None = None) -> Judged:
+    """Tags, signature and holdout.csv are there; another day's data has another digest, and so has other code.
+
+    `recoded` is a version that was made once a line of the code was another, None where there is none.
+    """
     wrong = lineage_of(made.version, made.as_of)
     if made.inputs is None:
         wrong.append("no signature")
@@ -346,6 +398,9 @@ def has_lineage(made: Made, other: Made | None) -> Judged:
     digest = made.version.tags.get("data_digest")
     if not wrong and other is not None and other.version.tags.get("data_digest") == digest:
         wrong.append(f"data_digest is that of version {other.version.version}, as of {other.as_of}")
+    code = made.version.tags.get("code_digest")
+    if not wrong and recoded is not None and recoded.version.tags.get("code_digest") == code:
+        wrong.append(f"code_digest is that of version {recoded.version.version}, which other code made")
     if wrong:
         return Judged(False, f"{made.name}: {wrong[0]}.", f"{len(wrong)}", {**made.evidence(), "wrong": wrong})
     return Judged(True, f"{made.name} carries its tags, a signature and its holdout.csv.", "0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scenario_base.drills import lineage, load, promotion, rows
-from scenario_base.drills.rows import Row, ask_each
+from scenario_base.drills.rows import Row
 
 from harness.model import Finding, Stack
 from harness.probes.http import ask
@@ -106,7 +106,7 @@ def answers(run: Run) -> None:
 
 def _alone(pair: Pair, stack: Stack, batch: serving.Said) -> serving.Said:
     asked = pair.twins_for(stack, batch.rows[:SINGLES])
-    return serving.Said(asked, ask_each(stack, asked))
+    return serving.Said(asked, pair.ask_each(stack, asked))
 
 
 def _as_trained(run: Run, stack: Stack, said: serving.Said, away: dict[str, int]) -> Judged:

@@ -30,10 +30,13 @@ CORRECTIONS = ("affected_corrected", "others_untouched", "log_kept")
 FIRST = (*LANDED, *CORRECTIONS, "paired_units_agree", "other_offset_same_hour")
 SECOND = ("poisoned_source_quarantined", "other_sources_land")
 THIRD = ("quarantine_recovers", "null_burst_quarantined", "previous_kept")
+FIRST_DELIVERY_ONLY = "rows_cut/first_delivery_only"
+"""The fault that reads no later delivery."""
+
 ON_ROUTES, ON_OTHERS = 8, 8
 ECHOED_ROWS, OFFSET_ROWS = 120, 24
 LOGGED_S = 15.0
-"""Answers may be written to the log a while after they were given."""
+"""Answers may be written to the log a while after they were given; a slow machine gives longer."""
 
 
 def deliver(run: Run, nights: int) -> None:
@@ -91,7 +94,8 @@ def what_landed(run: Run) -> None:
     run.judge("unit_changes_again", lambda stack: landed.units_right(table(stack), first.again))
     run.judge("large_day_lands", lambda stack: landed.rows_there(table(stack), large))
     run.judge("later_delivery_lands", lambda stack: landed.rows_there(table(stack), first.late))
-    run.judge("redelivery_upserts", lambda stack: landed.upserted(table(stack), first.changed, first.late))
+    unread = any(fault.id == FIRST_DELIVERY_ONLY for fault in run.bench.variant.faults)
+    run.judge("redelivery_upserts", lambda stack: landed.upserted(table(stack), first.changed, first.late, unread))
     run.judge("narrow_repeats_survive", lambda stack: landed.repeats_survive(table(stack), first.planted))
 
 
@@ -144,16 +148,16 @@ def ask_on_routes(run: Run) -> tuple[list[Row], list[Row]]:
     others = pair.fresh(ON_OTHERS)
     run.ask([*affected, *gone, *others])
     names = {str(row["row_id"]) for row in (*affected, *gone, *others)}
-    seen(pair, lambda stack: _await_log(stack, names))
+    seen(pair, lambda stack: _await_log(stack, names, LOGGED_S * run.bench.pace))
     return affected, others
 
 
-def _await_log(stack: Stack, names: set[str]) -> None:
+def _await_log(stack: Stack, names: set[str], seconds: float) -> None:
     def look() -> str | None:
         unlogged = names - {line["row_id"] for line in corrections.read(stack).lines}
         return f"{len(unlogged)} of {len(names)} are not" if unlogged else None
 
-    until(stack, "answers are in the log", look, LOGGED_S)
+    until(stack, "answers are in the log", look, seconds)
 
 
 def corrected(run: Run, affected: Sequence[Row], others: Sequence[Row]) -> None:
@@ -169,11 +173,15 @@ def corrected(run: Run, affected: Sequence[Row], others: Sequence[Row]) -> None:
     def corrected_now(stack: Stack) -> Judged:
         said = now.of(stack).answers
         risks = {str(row["row_id"]): (a.model.version, a.p_late) for row, a in zip(affected, said, strict=True)}
-        return corrections.affected_corrected(night(stack), asked, risks)
+        champion = tick.nights.of(stack).after.champion or ""
+        served = {version for version, _ in risks.values()} == {champion}
+        return corrections.affected_corrected(night(stack), asked, risks, champion if served else "")
 
     run.judge("affected_corrected", corrected_now)
     run.judge("others_untouched", lambda stack: corrections.others_untouched(night(stack)))
-    run.judge("log_kept", lambda stack: corrections.log_kept(night(stack)))
+    onsets = [fault.onset for fault in run.bench.variant.faults if fault.onset is not None]
+    given = corrections.given(run.bench.site.workspace, min(onsets, default=run.day(0)))
+    run.judge("log_kept", lambda stack: corrections.log_kept(night(stack), given))
 
 
 # --- second and third tick --------------------------------------------------------------------------------------------
@@ -189,15 +197,16 @@ def second_tick(run: Run) -> None:
     poisons = dict.fromkeys(second.poisons, second.day)
     run.judge(
         "poisoned_source_quarantined",
-        lambda stack: first_wrong(_refused(tick, stack, poisons), _story_refused(run, tick, stack)),
+        lambda stack: first_wrong(_refused(run, tick, stack, poisons), _story_refused(run, tick, stack)),
     )
     run.judge("other_sources_land", lambda stack: _others_land(run, tick, stack, second.good, second.day))
 
 
-def _refused(tick: Tick, stack: Stack, poisons: dict[str, date]) -> Judged:
+def _refused(run: Run, tick: Tick, stack: Stack, poisons: dict[str, date]) -> Judged:
     night, table, alerts = tick.nights.of(stack), tick.tables.of(stack), tick.alerts.of(stack)
     found = [quarantine.refusal(stack, table, alerts, source, day) for source, day in poisons.items()]
-    return quarantine.all_refused(found, _named(night))
+    before = {each.source for each in tick.truth.refused if each.day >= run.day(0)}  # a night that failed says it late
+    return quarantine.all_refused(found, _named(night), before)
 
 
 def _named(night: Night) -> set[str]:
@@ -232,7 +241,7 @@ def third_tick(run: Run) -> None:
     bursts = dict.fromkeys(third.bursts, third.day)
     run.judge(
         "null_burst_quarantined",
-        lambda stack: first_wrong(_refused(tick, stack, bursts), _story_burst(run, tick, stack)),
+        lambda stack: first_wrong(_refused(run, tick, stack, bursts), _story_burst(run, tick, stack)),
     )
     run.judge("previous_kept", lambda stack: _kept(run, stack))
 
@@ -285,21 +294,16 @@ def _rows_of(table: pd.DataFrame, source: str, day: date) -> int:
 
 
 def _kept(run: Run, stack: Stack) -> Judged:
-    """All versions that were there are there, and every night that promoted left the champion before as previous."""
+    """All versions that were there are there, and every night that promoted left the champion before as previous.
+
+    Those with --challenger among them.
+    """
     pair = run.pair
     kept = lineage.Kept.of(pair.history, pair.submitted) if stack is pair.candidate else lineage.Kept({})
     wrong = lineage.lost(pair.registry[stack.name], kept) + gaps(kept.created)
-    promoted = 0
-    for tick in run.ticks.values():
-        night = tick.nights.of(stack)
-        if not night.moved or night.after.champion == night.before.champion:
-            continue
-        promoted += 1
-        if night.after.previous != night.before.champion:
-            wrong.append(
-                f"previous is {night.after.previous} after the night of {night.day}, the champion before it was "
-                f"{night.before.champion}"
-            )
+    nights = [tick.nights.of(stack) for tick in run.ticks.values()]
+    promoted, forgotten = promotions([*nights, *run.challenged.get(stack.name, ())])
+    wrong += forgotten
     previous = pair.registry[stack.name].alias("previous")
     problem = lineage.fetchable(stack, previous.version) if previous else "the alias previous is not set"
     wrong += [problem] if problem else []
@@ -308,6 +312,17 @@ def _kept(run: Run, stack: Stack) -> Judged:
     return Judged(
         True, f"All {len(kept.created)} versions are kept, and {promoted} promotions left previous right.", "0"
     )
+
+
+def promotions(nights: Sequence[Night]) -> tuple[int, list[str]]:
+    """How many nights promoted, and a line for each after which previous is not the champion before."""
+    promoted = [each for each in nights if each.moved and each.after.champion != each.before.champion]
+    return len(promoted), [
+        f"previous is {each.after.previous} after the night of {each.day}, the champion before it was "
+        f"{each.before.champion}"
+        for each in promoted
+        if each.after.previous != each.before.champion
+    ]
 
 
 def gaps(created: Mapping[str, int]) -> list[str]:

@@ -12,9 +12,9 @@ from scenario_base.drills.rows import Row
 from harness.errors import StackError
 from harness.model import Stack
 
-from ..drills import hidden, training
+from ..drills import code, hidden, training
 from ..drills.landed import Judged
-from ..drills.run import Run
+from ..drills.run import Run, seen
 from ..drills.training import Made
 from .served import ROLES
 
@@ -28,6 +28,10 @@ AGAIN = (
     "same_data_same_digest",
     "new_version_has_lineage",
 )
+FOUND = ("trainings_agree",)
+"""Judged once labels have changed where the second training as of D names the first one's version."""
+
+ANEW = (*AGAIN, *FOUND)
 PROBES = 100
 
 
@@ -49,7 +53,8 @@ def once(run: Run) -> None:
             run.judge(check, partial(_of_made, run, judge))
     if bench.wants("trainings_agree", *HIDDEN):
         _answer(run, "two", probes)
-    run.judge("trainings_agree", lambda stack: _alike(run, stack, "one", "two"))
+    if not _found_again(run, pair.candidate):
+        run.judge("trainings_agree", lambda stack: _alike(run, stack, "one", "two"))
     if bench.wants(*HIDDEN):
         on_hidden_days(run)
 
@@ -61,6 +66,21 @@ def _of_made(run: Run, judge: Callable[[Made], Judged], stack: Stack) -> Judged:
 def _alike(run: Run, stack: Stack, one: str, two: str) -> Judged:
     first, second = run.made[one].of(stack), run.made[two].of(stack)
     return training.alike(first, second, run.likeness(stack, one, two))
+
+
+def _found_again(run: Run, stack: Stack) -> bool:
+    """Whether a stack's second training names the first one's version."""
+    try:
+        return run.made["one"].of(stack).version.version == run.made["two"].of(stack).version.version
+    except StackError:
+        return False  # one of them failed, and is judged
+
+
+def _agree(run: Run, stack: Stack) -> Judged:
+    if not _found_again(run, stack):
+        return _alike(run, stack, "one", "two")
+    one, relabelled = (run.made[name].of(stack) for name in ("one", "relabelled"))
+    return training.found_again(one, relabelled, run.likeness(stack, "one", "relabelled"))
 
 
 def _answer(run: Run, name: str, probes: Sequence[Row]) -> None:
@@ -96,12 +116,16 @@ def _drift(run: Run, found: Hidden) -> None:
 
 
 def again(run: Run) -> None:
-    """After the first tick: as of D with other labels in its holdout, and as of D+1 beside what the night trained."""
+    """After the first tick: as of D with other labels in its holdout, and as of D+1 beside what the night trained.
+
+    A line of the code is another one from here on, so that what is made now was made of other code.
+    """
     pair, bench = run.pair, run.bench
     probes = pair.fresh(PROBES)
     run.made_by_night("night first", "first")
     run.answers.pop("one", None)  # the table is another: what is compared is answered on the same one
     run.answers.pop("two", None)
+    run.recoded = seen(pair, code.add_line)
     bench.side_by_side(lambda: run.train("relabelled", run.day(0), "first"), lambda: _answer(run, "one", probes))
     bench.side_by_side(
         lambda: run.train("first", run.day(1), "first", again=True), lambda: _answer(run, "relabelled", probes)
@@ -109,11 +133,12 @@ def again(run: Run) -> None:
     run.judge("labels_move_no_features", lambda stack: _labels(run, stack))
     run.judge("same_data_same_digest", lambda stack: _digests(run, stack))
     run.judge("new_version_has_lineage", lambda stack: _lineage(run, stack))
-    if bench.wants("second_training_agrees", "training_apart"):
+    if bench.wants("second_training_agrees", "training_apart", *FOUND):
         _answer(run, "night first", probes)
         _answer(run, "first", probes)
     run.judge("second_training_agrees", lambda stack: _alike(run, stack, "night first", "first"))
     run.judge("training_apart", lambda stack: _apart(run, stack))
+    run.judge("trainings_agree", lambda stack: _agree(run, stack))
 
 
 def _labels(run: Run, stack: Stack) -> Judged:
@@ -128,7 +153,17 @@ def _digests(run: Run, stack: Stack) -> Judged:
 
 def _lineage(run: Run, stack: Stack) -> Judged:
     first = run.made["night"].of(stack)
-    return training.has_lineage(first, run.made["night first"].of(stack))
+    return training.has_lineage(first, run.made["night first"].of(stack), _recoded(run, stack))
+
+
+def _recoded(run: Run, stack: Stack) -> Made | None:
+    """The version that was made once the code was another; None where none was (another check's)."""
+    try:
+        found = run.made["relabelled"].of(stack)
+        changed = run.recoded is not None and run.recoded.of(stack) > 0
+    except StackError:
+        return None
+    return found if changed and found.version.version != run.made["night"].of(stack).version.version else None
 
 
 def _apart(run: Run, stack: Stack) -> Judged:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from scenario_base.drills.alerts import new_alerts
+from scenario_base.drills.alerts import new_alerts, parsed
 from scenario_base.drills.pair import FOLLOW_S, SETTLE_S
-from scenario_base.drills.rows import AGREE, Row, ask_each
+from scenario_base.drills.rows import AGREE, Row
 
 from harness.errors import BadAnswer
 from harness.model import Finding, Stack
@@ -28,6 +28,8 @@ from .pair import Pair
 
 BEFORE_RESTART_S = 12.0
 """Where following without a restart is not what is asked, serving is restarted after this long: it then reads anew."""
+
+EXPIRED = "features_expired"
 
 ASKED = 12
 """New questions, each on a fresh connection, that must all show the partition."""
@@ -56,12 +58,19 @@ def content(values: Mapping[str, float]) -> bytes:
     return out.getvalue().encode()
 
 
-def put(stack: Stack, day: date, values: Mapping[str, float], *, marker: bool = True, rows: int | None = None) -> None:
-    """Write the partition of a day, its marker last; `rows` cuts part.csv short of what the marker says."""
+def put(
+    stack: Stack,
+    day: date,
+    values: Mapping[str, float],
+    *,
+    marker: bool = True,
+    written: Mapping[str, float] | None = None,
+) -> None:
+    """Write the partition of a day, its marker last; part.csv has `written` in place of what the marker says."""
     folder = f"features/date={day}"
     whole = content(values)
     stack.remove(f"{folder}/_SUCCESS.json")
-    stack.write(f"{folder}/part.csv", whole if rows is None else content(dict(list(values.items())[:rows])))
+    stack.write(f"{folder}/part.csv", whole if written is None else content(written))
     if marker:
         said = {"rows": len(values), "sha256": hashlib.sha256(whole).hexdigest()}
         stack.write(f"{folder}/_SUCCESS.json", json.dumps(said).encode())
@@ -146,12 +155,12 @@ def _await(
 
     def look() -> str | None:
         for size in (2, ASKED):
-            problems = [text for answer in ask_each(stack, questions(size)) if (text := wrong(answer))]
+            problems = [text for answer in pair.ask_each(stack, questions(size)) if (text := wrong(answer))]
             if problems:
                 return f"{len(problems)} of {size} answers wrong, {problems[0]}"
         return None
 
-    return until(stack, "new answers use the right features", look, seconds)
+    return until(stack, "new answers use the right features", look, seconds * pair.bench.pace)
 
 
 # --- what an answer must show ----------------------------------------------------------------------------------------
@@ -232,31 +241,46 @@ def order(pair: Pair) -> Callable[[Stack], Finding]:
 
 
 def incomplete(pair: Pair) -> Callable[[Stack], Finding]:
-    """D-1 without a marker, D-2 with fewer rows than its marker says, D-3 complete: D-3 is to be used."""
+    """D-1 without a marker, D-2 with fewer rows than its marker says, D-3 complete: D-3 is to be used.
+
+    Then D-1 has all its rows and the marker of other ones, and D-3 is written anew, so that it is seen to be read.
+    """
     names = keys(pair)
+    half = names[: len(names) // 2]
 
     def probe(stack: Stack) -> Finding:
         day = pair.today - timedelta(days=3)
         put(stack, day, rates(names, 30))
-        put(stack, pair.today - timedelta(days=2), rates(names, 31), rows=len(names) // 2)
+        put(stack, pair.today - timedelta(days=2), rates(names, 31), written=rates(half, 31))
         put(stack, pair.today - timedelta(days=1), rates(names, 32), marker=False)
         drop_other_spellings(stack)
         drop(stack, lambda each: each < day)
         settle(pair, stack, shows(day, rates(names, 30)))
+        put(stack, pair.today - timedelta(days=1), rates(names, 33), written=rates(names, 34))
+        put(stack, day, rates(names, 35))
+        settle(pair, stack, shows(day, rates(names, 35)))
         return Finding(True, f"All {ASKED} answers use {day}, the newest complete partition.", str(day))
 
     return probe
 
 
-def expired(pair: Pair, before: Mapping[str, Counter[str]]) -> Callable[[Stack], Finding]:
+def expired_in(lines: Counter[str]) -> int:
+    """How many of these lines of state/alerts.jsonl say that features are expired."""
+    return sum(alert.get("kind") == EXPIRED for alert in parsed(lines))
+
+
+def expired(pair: Pair, before: Mapping[str, Counter[str]], early: Mapping[str, int]) -> Callable[[Stack], Finding]:
     """Only partitions older than D-3: rates and feature_date are null, and an alert says so.
 
-    `before` holds the alerts by stack from before any drill touched the partitions: a stack that says it once a day
-    may have said it when a drill before took partitions away.
+    `before` holds the alerts by stack from before partitions were made incomplete: a stack that says it once a day may
+    have said it then. `early` counts those that said so while every partition was there: they tell nothing.
     """
     names = keys(pair)
 
     def probe(stack: Stack) -> Finding:
+        if early[stack.name]:
+            sentence = f"{early[stack.name]} alerts features_expired were written while the partition of D-1 was used."
+            return Finding(False, sentence, f"{early[stack.name]} too early")
         oldest = pair.today - timedelta(days=3)
         for older in (6, 5, 4):
             put(stack, pair.today - timedelta(days=older), rates(names, 40 + older))
@@ -265,11 +289,11 @@ def expired(pair: Pair, before: Mapping[str, Counter[str]]) -> Callable[[Stack],
         evidence: list[dict[str, Any]] = []
 
         def alerted() -> str | None:
-            new = [each for each in new_alerts(stack, before[stack.name]) if each.get("kind") == "features_expired"]
+            new = [each for each in new_alerts(stack, before[stack.name]) if each.get("kind") == EXPIRED]
             evidence.extend(new)
             return None if new else "no alert features_expired in state/alerts.jsonl"
 
-        until(stack, "an alert says that features are expired", alerted, FOLLOW_S)
+        until(stack, "an alert says that features are expired", alerted, FOLLOW_S * pair.bench.pace)
         saved = pair.bench.save(f"expired_refused/{stack.name}.json", evidence)
         sentence = "Rates and feature_date are null, and an alert features_expired was written."
         return Finding(True, sentence, "", (saved,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -18,7 +18,7 @@ from scenario_base.drills.alerts import alert_lines, new_alerts
 from scenario_base.drills.nights import DONE, REFUSED, RUNNING, Night, aliases, not_ended, run
 from scenario_base.drills.pair import FOLLOW_S
 from scenario_base.drills.promotion import EVERY_WORKER
-from scenario_base.drills.rows import AGREE, ask_each
+from scenario_base.drills.rows import AGREE
 
 from harness.errors import BadAnswer
 from harness.model import Finding, Stack
@@ -29,7 +29,7 @@ from .features import folders
 from .pair import Pair
 
 HEADER = b"carrier,flight,origin,dest,sched_dep,arr_delay_min\n"
-SETTLE_S = 12.0
+LABEL = "arr_delay_min"
 ROWS = 20
 
 
@@ -38,11 +38,12 @@ ROWS = 20
 
 @dataclass
 class Nights:
-    """The nights that several checks look at: each runs once on a stack, when it is first asked for."""
+    """The nights of one day that several checks look at: each runs once on a stack, when it is first asked for."""
 
     pair: Pair
     trained: dict[str, Night] = field(default_factory=dict)
-    promoting: dict[str, Night] = field(default_factory=dict)
+    given: dict[str, Night] = field(default_factory=dict)
+    unbeaten: dict[str, Night] = field(default_factory=dict)
 
     def of(self, stack: Stack) -> Night:
         """A night with a champion of the winter, so that what it trains should be promoted."""
@@ -50,20 +51,44 @@ class Nights:
             self.trained[stack.name] = self._run(stack, "winter")
         return self.trained[stack.name]
 
-    def that_promotes(self, stack: Stack) -> Night:
-        """A night that promotes something.
+    def of_a_given(self, stack: Stack) -> Night:
+        """After that one, a night that promotes a version with a lower number.
 
-        The one that trains need not: an honest gate may ask more of what it trained on these days. Then a clearly
-        better challenger is put to it, and where that is held too, a worse one: a gate that decides the wrong way round
+        It is clearly better. Where it is held, a worse one is put to the gate: a gate that decides the wrong way round
         promotes it, and whether the alias moves can be seen (that it decides wrongly is another check's).
         """
-        if stack.name not in self.promoting:
-            night = self.of(stack)
+        self.of(stack)
+        if stack.name not in self.given:
             for champion, challenger in (("winter", "good"), ("good", "winter")):
-                if night.result.exit_code == DONE and not night.promoted:
-                    night = self._run(stack, champion, "--challenger", self.pair.version(stack, challenger))
-            self.promoting[stack.name] = night
-        return self.promoting[stack.name]
+                night = self._run(stack, champion, "--challenger", self.pair.version(stack, challenger))
+                if night.result.exit_code != DONE or night.promoted:
+                    break
+            self.given[stack.name] = night
+        return self.given[stack.name]
+
+    def ordinary(self, stack: Stack) -> Night:
+        """A night without --challenger, and a champion that nothing trained on other days than the holdout's beats."""
+        if stack.name not in self.unbeaten:
+            self.unbeaten[stack.name] = self._run(stack, "fitted")
+        return self.unbeaten[stack.name]
+
+    def unmoved(self, stack: Stack) -> str:
+        """What is wrong with the aliases after the nights that promoted; "" where nothing is.
+
+        The one that trains need not promote: an honest gate may ask more of what it trained on these days.
+        """
+        trained, given = self.of(stack), self.of_a_given(stack)
+        roles = {self.pair.version(stack, role) for role in ("good", "winter")}
+        due = ((trained, {version.version for version in trained.made}), (given, roles - {given.before.champion}))
+        for night, versions in due:
+            wrong = not_ended(night.result, DONE) or (_unmoved(night, versions) if night.promoted else "")
+            if wrong:
+                return wrong
+        return "" if given.promoted or trained.promoted else "nothing was promoted, whatever was put to the gate"
+
+    def that_trained(self, stack: Stack) -> list[Night]:
+        """The nights that trained, as far as they ran."""
+        return [found[stack.name] for found in (self.trained, self.unbeaten) if stack.name in found]
 
     def _run(self, stack: Stack, champion: str, *args: str) -> Night:
         pair = self.pair
@@ -73,35 +98,39 @@ class Nights:
         return run(pair, stack, *args)
 
 
+def _unmoved(night: Night, due: Collection[str | None]) -> str:
+    if night.after.champion not in due:
+        said = str(night.report.get("decision", "nothing"))[:20]
+        return f"champion is {night.after.champion}, not the version that was to be promoted (its report says {said!r})"
+    if night.after.previous != night.before.champion:
+        return f"previous is {night.after.previous}, the champion before was {night.before.champion}"
+    return ""
+
+
 def moves_alias(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
-    """Champion is the version that the night promoted, previous the champion before."""
+    """Champion is the version that a night promoted, the newest or not, and previous the champion before."""
 
     def probe(stack: Stack) -> Finding:
-        night = nights.that_promotes(stack)
-        saved = (pair.bench.save(f"nightly_moves_alias/{stack.name}.json", night.evidence()),)
-        wrong = not_ended(night.result, DONE)
-        if not wrong and not night.moved:
-            said = str(night.report.get("decision", "nothing"))[:20]
-            wrong = f"champion is {night.after.champion}, no version of that night (its report says {said!r})"
-        if not wrong and night.after.previous != night.before.champion:
-            wrong = f"previous is {night.after.previous}, the champion before was {night.before.champion}"
+        wrong = nights.unmoved(stack)
+        both = [nights.of(stack), nights.of_a_given(stack)]
+        saved = pair.bench.save(f"nightly_moves_alias/{stack.name}.json", [night.evidence() for night in both])
+        day, last = both[-1].day, both[-1]
         if wrong:
-            return Finding(False, f"In the night of {night.day} {wrong}.", str(night.after), saved)
-        new_one, old_one = night.after.champion, night.before.champion
-        sentence = f"The night of {night.day} made version {new_one} champion and {old_one} previous."
-        return Finding(True, sentence, str(night.after), saved)
+            return Finding(False, f"In the night of {day} {wrong}.", str(last.after), (saved,))
+        sentence = f"The night of {day} made version {last.after.champion} champion and {last.after.previous} previous."
+        return Finding(True, sentence, str(last.after), (saved,))
 
     return probe
 
 
 def champion_served(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
-    """What the night promoted serves within 30 s.
+    """What a night promoted serves within 30 s.
 
     A serving that did not follow the alias in the drill of promotion is restarted first: that is another check's.
     """
 
     def probe(stack: Stack) -> Finding:
-        night = nights.that_promotes(stack)
+        night = nights.of_a_given(stack)
         champion = night.after.champion
         if champion is None or not night.moved:
             return Finding(False, f"The night of {night.day} promoted nothing that could be served.", "nothing")
@@ -110,6 +139,38 @@ def champion_served(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
         seconds = pair.await_version(stack, champion, FOLLOW_S, EVERY_WORKER)
         sentence = f"{seconds:.1f} s after the night all {EVERY_WORKER} answers carried version {champion}."
         return Finding(True, sentence, f"{seconds:.1f}")
+
+    return probe
+
+
+def ordinary_held(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
+    """What a night without --challenger trained is held where the champion is better, and both aliases stay."""
+
+    def probe(stack: Stack) -> Finding:
+        night = nights.ordinary(stack)
+        saved = (pair.bench.save(f"worse_held_back/ordinary-{stack.name}.json", night.evidence()),)
+        said = str(night.report.get("decision", "no report"))[:20]
+        wrong = not_ended(night.result, DONE)
+        if not wrong and said != "held":
+            wrong = f"the decision is {said!r}, not 'held'"
+        if not wrong and night.after != night.before:
+            wrong = f"the aliases changed from {night.before} to {night.after}"
+        if wrong:
+            return Finding(False, f"A night against a champion that was fitted to its holdout: {wrong}.", said, saved)
+        return Finding(True, "A night against a champion that was fitted to its holdout was held.", said, saved)
+
+    return probe
+
+
+def each(probes: Sequence[Callable[[Stack], Finding]]) -> Callable[[Stack], Finding]:
+    """Probes in turn, up to the first that fails; what the last one found."""
+
+    def probe(stack: Stack) -> Finding:
+        for one in probes:
+            found = one(stack)
+            if not found.ok:
+                break
+        return found
 
     return probe
 
@@ -126,48 +187,77 @@ def _served_after_restart(pair: Pair, champion: str) -> Finding:
 # --- a night without its feed ----------------------------------------------------------------------------------------
 
 
+def broken_feeds(pair: Pair, day: date) -> list[tuple[str, str, dict[str, bytes | None]]]:
+    """The source, what is wrong with it, and the files of a day's feeds, None for one that is not there."""
+    whole = pair.delivery(day)
+    arrivals, weather = (f"feeds/{source}/{day}.csv" for source in ("arrivals", "weather"))
+    return [
+        ("arrivals", "missing", {**whole, arrivals: None}),
+        ("arrivals", "only a header", {**whole, arrivals: HEADER}),
+        ("arrivals", "without a column", {**whole, arrivals: without(whole[arrivals], LABEL)}),
+        ("weather", "missing", {**whole, weather: None}),
+    ]
+
+
+def without(content: bytes, column: str) -> bytes:
+    """A CSV file without one of its columns."""
+    lines = list(csv.DictReader(io.StringIO(content.decode())))
+    out = io.StringIO()
+    writer = csv.DictWriter(
+        out, [name for name in lines[0] if name != column], extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue().encode()
+
+
 def missing_source(pair: Pair) -> Callable[[Stack], Finding]:
-    """The arrivals of D-1 are missing, then there is only their header: refused, said, and nothing changed."""
+    """A feed of D-1 is missing, has no rows, or lacks a column: refused, said, and nothing changed."""
     day = pair.today - timedelta(days=1)
-    feed = f"feeds/arrivals/{day}.csv"
 
     def probe(stack: Stack) -> Finding:
         pair.registry[stack.name].set_alias("champion", pair.version(stack, "good"))
-        before = alert_lines(stack)
-        seen = []
-        for what, content in (("is missing", None), ("has only a header", HEADER)):
-            stack.remove(feed) if content is None else stack.write(feed, content)
+        seen: list[dict[str, Any]] = []
+        said: dict[str, Counter[str]] = {}
+        for source, what, files in broken_feeds(pair, day):
+            before = said.setdefault(source, alert_lines(stack))  # of one source it may be said once
+            for path, content in files.items():
+                stack.remove(path) if content is None else stack.write(path, content)
             night = run(pair, stack)
             alerts = [each for each in new_alerts(stack, before) if each.get("kind") == "source_missing"]
-            seen.append({"feed": what, **night.evidence(), "alerts": alerts})
-            wrong = not_ended(night.result, REFUSED) or _changed(stack, night, day) or _unsaid(alerts)
+            seen.append({"feed": f"{source}: {what}", **night.evidence(), "alerts": alerts})
+            wrong = not_ended(night.result, REFUSED) or _changed(stack, night, day) or _unsaid(night, alerts)
             if wrong:
                 saved = pair.bench.save(f"missing_source_said/{stack.name}.json", seen)
-                return Finding(False, f"Where {feed} {what}, {wrong}.", f"{night.result.exit_code}", (saved,))
+                sentence = f"Where {source} of {day}: {what}, {wrong}."
+                return Finding(False, sentence, f"{night.result.exit_code}", (saved,))
         saved = pair.bench.save(f"missing_source_said/{stack.name}.json", seen)
-        sentence = f"Without {feed}, and with its header only, the night was refused and said so; nothing changed."
-        return Finding(True, sentence, "2", (saved,))
+        sentence = f"With a feed of {day} missing, empty or short of a column the night was refused and said so."
+        return Finding(True, f"{sentence[:-1]}; nothing changed.", "2", (saved,))
 
     return probe
 
 
 def _changed(stack: Stack, night: Night, day: date) -> str:
-    if night.after.champion != night.before.champion:
-        return f"champion moved from {night.before.champion} to {night.after.champion}"
+    if night.after != night.before:
+        return f"the aliases changed from {night.before} to {night.after}"
     if partition(stack, day) is not None:
         return f"a partition of {day} was written"
     return ""
 
 
-def _unsaid(alerts: list[dict[str, Any]]) -> str:
+def _unsaid(night: Night, alerts: list[dict[str, Any]]) -> str:
+    if night.report.get("decision") != "refused":
+        return f"state/nightly/{night.day}.json says {str(night.report.get('decision'))[:20]!r}, not 'refused'"
     return "" if alerts else "no alert source_missing was written to state/alerts.jsonl"
 
 
-Table = dict[str, tuple[float, float]]
+Table = list[tuple[str, float, float]]
 
 
 def partition(stack: Stack, day: date) -> Table | None:
-    """The complete partition of a day as key -> (late rate, flights); None without a marker or a readable file."""
+    """The rows of the complete partition of a day (key, late rate, flights), by key; None without a marker or a
+    readable file."""
     for name, each in folders(stack).items():
         raw = stack.read(f"{name}/part.csv") if each == day else None
         if raw is not None and stack.read(f"{name}/_SUCCESS.json") is not None:
@@ -178,18 +268,19 @@ def partition(stack: Stack, day: date) -> Table | None:
 def _table(raw: bytes) -> Table | None:
     try:
         lines = csv.DictReader(io.StringIO(raw.decode()))
-        return {line["key"]: (float(line["late_rate"]), float(line["flights"])) for line in lines}
+        return sorted((line["key"], float(line["late_rate"]), float(line["flights"])) for line in lines)
     except (ValueError, KeyError, TypeError):
         return None
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """The same night of both stacks, once its feed had come."""
+    """The same night of both stacks, once its feed had come; `alarms` are the candidate's alerts of a feed missing."""
 
     candidate: Night
     reference: Night
     pair: Pair
+    alarms: int
 
     def of(self, stack: Stack) -> Night:
         """The night of a stack."""
@@ -199,12 +290,15 @@ class Delivered:
 def delivered(pair: Pair) -> Delivered:
     """Deliver the feeds of D-1 and run the night, on both stacks at once."""
 
-    def night(stack: Stack) -> Night:
+    def night(stack: Stack) -> tuple[Night, int]:
         deliver(pair, stack, pair.today - timedelta(days=1))
-        return run(pair, stack)
+        before = alert_lines(stack)
+        done = run(pair, stack)
+        return done, sum(each.get("kind") == "source_missing" for each in new_alerts(stack, before))
 
     nights = pair.both(night)
-    return Delivered(nights.candidate, nights.reference, pair)
+    (mine, alarms), (theirs, _) = nights.candidate, nights.reference
+    return Delivered(mine, theirs, pair, alarms)
 
 
 def recovers(pair: Pair, nights: Delivered) -> None:
@@ -216,6 +310,8 @@ def recovers(pair: Pair, nights: Delivered) -> None:
         raise RuntimeError(f"the reference's night of {pair.today} did not run through")
     saved = (pair.bench.save(f"{check}/night.json", nights.candidate.evidence()),)
     wrong = not_ended(nights.candidate.result, DONE) or _unlike(mine, theirs, day)
+    if not wrong and nights.alarms:
+        wrong = "the night said once more that a source is missing"
     if wrong:
         pair.bench.record(check, Finding(False, f"With the feed delivered, {wrong}.", "", saved))
         return
@@ -232,11 +328,11 @@ def deliver(pair: Pair, stack: Stack, day: date) -> None:
 def _unlike(mine: Table | None, theirs: Table, day: date) -> str:
     if mine is None:
         return f"there is no complete partition of {day}"
-    if set(mine) != set(theirs):
-        return f"the partition of {day} has {len(mine)} keys where {len(theirs)} are right"
-    for key, right in theirs.items():
-        if abs(mine[key][0] - right[0]) > AGREE or mine[key][1] != right[1]:
-            return f"{key} of {day} has rate and flights {mine[key]} where {right} is right"
+    if [key for key, *_ in mine] != [key for key, *_ in theirs]:
+        return f"the partition of {day} has {len(mine)} rows that are not those of the {len(theirs)} right keys"
+    for (key, *said), (_, *right) in zip(mine, theirs, strict=True):
+        if not (abs(said[0] - right[0]) <= AGREE and said[1] == right[1]):  # NaN agrees with nothing
+            return f"{key} of {day} has rate and flights {said} where {right} is right"
     return ""
 
 
@@ -274,13 +370,17 @@ def second_run(pair: Pair) -> Callable[[Stack], Finding]:
 
 
 def _settle(pair: Pair, stack: Stack, day: date) -> None:
-    """Wait until answers show the last night's champion and features, where they get to show them at all."""
+    """Wait until answers show the last night's champion and features: 30 seconds, where they get to show them at all.
+
+    What does not follow within that time does not move beneath the drill either; it is another check's.
+    """
     champion = aliases(pair, stack).champion
 
     def look() -> str | None:
-        answers = ask_each(stack, pair.fresh_for(stack, 8))
+        answers = pair.ask_each(stack, pair.fresh_for(stack, 8))
         seen = Counter((answer.model.version, answer.feature_date) for answer in answers)
         return None if set(seen) == {(champion, str(day))} else f"{dict(seen)}"
 
+    seconds = FOLLOW_S * pair.bench.pace if pair.follows else 2.0
     with suppress(BadAnswer):
-        until(stack, "answers show the last night's work", look, SETTLE_S if pair.follows else 2.0)
+        until(stack, "answers show the last night's work", look, seconds)

@@ -20,7 +20,7 @@ SPANS = {"train_from": 67, "train_to": 8, "holdout_from": 7, "holdout_to": 1}
 class Pair(pair.Pair):
     """See `scenario_base.drills.pair`."""
 
-    roles = ("alpha", "beta", "gamma", "good", "good_again", "winter", "constant")
+    roles = ("alpha", "beta", "gamma", "good", "good_again", "winter", "constant", "behind", "fitted")
     same_bytes: Mapping[str, str] = {"good_again": "good"}
 
     def hidden_flights(self) -> list[Flight]:

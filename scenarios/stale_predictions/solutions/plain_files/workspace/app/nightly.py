@@ -16,13 +16,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 DAY = timedelta(days=1)
 SURE_Z = 2.5
 LEAST_GAIN = 0.01
-"""Share of the champion's Brier score that a challenger must take away."""
+"""Log loss that a challenger must take away from the champion's, however sure its better Brier score is."""
 LEAST_SKILL = 0.02
 """A challenger's Brier score must be that share below the one of saying the same of every flight."""
 TRUSTED = [
@@ -156,8 +157,9 @@ def compare(
     gain = old - new
     z = gain.mean() / (gain.std() / np.sqrt(len(gain)) + 1e-12)
     metrics |= {"champion_brier": float(old.mean()), "z": float(z)}
-    enough = z > SURE_Z and gain.mean() > LEAST_GAIN * old.mean()
-    return metrics, "" if enough else f"no clear gain ({gain.mean():.4f}, z {z:.1f})"
+    less = log_loss(holdout["late"], champion.risks(rows)) - log_loss(holdout["late"], challenger.risks(rows))
+    enough = z > SURE_Z and less > LEAST_GAIN
+    return metrics, "" if enough else f"no clear gain (log loss {less:.4f}, z {z:.1f})"
 
 
 def brier(rows: pd.DataFrame, p: np.ndarray) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""Partitions: incomplete, expired, recovered, the next day's, a month's turn; and the monitor's windows beside them."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from scenario_base.drills import alerts, monitor, promotion
+
+from ..drills import features
+from ..drills.run import Run
+
+NEXT = 13
+"""The mark of the next day's rates (see `features.rates`)."""
+
+WINDOWS = (
+    monitor.Kind("clean", ""),
+    monitor.Kind("drift", "drift", named=True),
+    *(monitor.Kind(name, name) for name in ("features_stale", "model_stale", "quality")),
+)
+EXPIRY = ("incomplete_skipped", "expired_refused", "expiry_recovers")
+MONITOR = (
+    "monitor_silent_on_clean",
+    "monitor_alerts_on_drift",
+    "monitor_alerts_on_stale",
+    "monitor_alerts_on_wrong",
+)
+SECOND_TICK = ("next_day_features", "follows_second_tick")
+ORDER = ("partition_order",)
+
+
+def partitions_and_monitor(run: Run) -> None:
+    """The drills of partitions mostly wait, so the monitor's windows run beside them."""
+    run.bench.side_by_side(lambda: partitions(run), lambda: monitor_windows(run))
+
+
+def monitor_windows(run: Run) -> None:
+    """All windows in one run of the job; the reference runs its own only where a check fails."""
+    bench = run.bench
+    if not bench.wants(*MONITOR):
+        return
+    with bench.guard(*MONITOR), bench.activity("the monitor's windows", "drill"):
+        windows = monitor.Windows(run.pair, WINDOWS)
+        bench.check("monitor_silent_on_clean", windows.silent)
+        bench.check("monitor_alerts_on_drift", windows.drift)
+        stale = windows.every("stale windows", ("features_stale", "model_stale"))
+        bench.check("monitor_alerts_on_stale", stale)
+        bench.check("monitor_alerts_on_wrong", windows.every("windows of wrong answers", ("quality",)))
+
+
+def partitions(run: Run) -> None:
+    """Incomplete, expired, recovered."""
+    pair, bench = run.pair, run.bench
+    if not bench.wants(*EXPIRY):
+        return
+    before = {stack.name: alerts.alert_lines(stack) for stack in pair.stacks}
+    early = {name: features.expired_in(lines - run.said[name]) for name, lines in before.items()}
+    bench.check("incomplete_skipped", features.incomplete(pair))
+    bench.check("expired_refused", features.expired(pair, before, early))
+    bench.check("expiry_recovers", features.recovers(pair))
+
+
+def second_tick(run: Run) -> None:
+    """Serving is restarted, a day ends, its partition comes and another version is promoted."""
+    pair, bench = run.pair, run.bench
+    pair.register(("gamma",))
+    run.restore_partitions()
+    pair.both(pair.restart)
+    pair.advance(bench.variant.business_date + timedelta(days=1))
+
+    def next_day() -> None:
+        if bench.wants("next_day_features"):
+            bench.check("next_day_features", features.next_day(pair, NEXT))
+
+    def promote() -> None:
+        if bench.wants("follows_second_tick"):
+            with bench.guard("follows_second_tick"):
+                promotion.promote(pair, "follows_second_tick", "gamma")
+
+    bench.side_by_side(next_day, promote)
+
+
+def first_days_of_a_month(run: Run) -> None:
+    """The last drill, for it moves the business date beyond the hidden days: to the second day of a month."""
+    pair = run.pair
+    to = second_of_a_month(pair.today)
+    run.restore_partitions()
+    pair.both(lambda stack: stack.advance_day(to, {}))
+    pair.today = to
+    run.bench.check("partition_order", features.order(pair))
+
+
+def second_of_a_month(after: date) -> date:
+    """The first second day of a month after a day: then D-1 is a first, D-2 and D-3 are days with large numbers."""
+    day = after + timedelta(days=1)
+    while day.day != 2:
+        day += timedelta(days=1)
+    return day

@@ -1,0 +1,16 @@
+"""Name the run in answers again, and write no log."""
+
+from __future__ import annotations
+
+from scenario_stale_predictions.faults import lineage
+
+from harness.model import DrawnFault, Site, Variant
+
+CALL = "        append_log(SETTINGS, snapshot, rows, answers)\n"
+
+
+def apply(site: Site, variant: Variant, fault: DrawnFault) -> None:
+    """Edit the broken site in place."""
+    site.replace(lineage.SERVICE, lineage.UNPACKED.replace("run_id", "_"), lineage.UNPACKED)
+    site.replace(lineage.SERVICE, lineage.LABELLED, lineage.ANSWER)
+    site.replace(lineage.SERVICE, CALL, "")
