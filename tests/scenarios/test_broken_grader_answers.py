@@ -31,7 +31,7 @@ pair: Any = SCENARIO.module("grader.drills.pair")
 quarantine: Any = SCENARIO.module("grader.drills.quarantine")
 serving: Any = SCENARIO.module("grader.drills.serving")
 speed: Any = SCENARIO.module("grader.drills.speed")
-Promise: Any = SCENARIO.module("grader.drills.speed").Promise
+Promise: Any = speed.load.Promise
 training: Any = SCENARIO.module("grader.drills.training")
 truth: Any = SCENARIO.module("grader.drills.truth")
 
@@ -513,7 +513,9 @@ def test_a_version_of_other_code_has_another_code_digest() -> None:
 
 
 def test_an_honest_model_may_be_better_than_the_reference_s_by_more_than_it_may_be_worse() -> None:
-    assert [hidden.as_good(difference) for difference in (-0.11, -0.09, 0.0, 0.04, 0.06)] == [0, 1, 1, 1, 0]
+    assert [
+        hidden.quality.within(difference, hidden.ABOVE, hidden.BELOW) for difference in (-0.11, -0.09, 0.0, 0.04, 0.06)
+    ] == [0, 1, 1, 1, 0]
 
 
 def test_a_metric_that_does_not_hold_is_seen_and_one_of_hard_days_is_not() -> None:
@@ -832,4 +834,4 @@ def window(mine_ms: float, outcomes: Sequence[str] = ("ok",)) -> Any:
 )
 def test_under_load_a_stack_is_held_against_its_own_answers(mine_ms: float, outcomes: Any, ok: bool) -> None:
     promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
-    assert speed._judge(Halves(), promise, window(mine_ms, outcomes)).ok is ok
+    assert speed.load.judge(Halves(), promise, window(mine_ms, outcomes), alike=False).ok is ok

@@ -67,7 +67,7 @@ def digest(text: str) -> str:
 def made(number: int, days: int = 1, recoded: bool = False, **tags: str) -> Any:
     """What the night `days` after TODAY registered, with true tags but for those that are given."""
     day = TODAY + timedelta(days=days)
-    dates = {name: str(day - timedelta(days=before)) for name, before in pair.SPANS.items()}
+    dates = {name: str(day - timedelta(days=before)) for name, before in pair.pair.SPANS.items()}
     right = {"data_digest": digest(str(day)), "code_digest": digest(f"code {recoded}"), **dates}
     right |= {"metric": "log_loss", "metric_value": "0.55"} | tags
     version = Version(version=str(number), run_id="r", source="", tags=right, aliases=(), created=1)
@@ -129,7 +129,7 @@ def test_a_comment_goes_to_every_python_file_that_is_not_started_by_itself() -> 
 
 def test_versions_of_the_grader_look_like_those_of_a_night() -> None:
     ours = SimpleNamespace(seed="s/1", bench=SimpleNamespace(variant=SimpleNamespace(business_date=TODAY)))
-    tags = [pair.Pair.dated(ours, role, pair.SPANS) for role in ("good", "winter")]
+    tags = [pair.Pair.dated(ours, role, pair.pair.SPANS) for role in ("good", "winter")]
     assert len({each["data_digest"] for each in tags}) == 2
     assert len({each["code_digest"] for each in tags}) == 1
     assert all(each["code_digest"] != each["data_digest"][::-1] for each in tags)

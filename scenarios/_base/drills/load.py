@@ -2,6 +2,9 @@
 
 Rates are fractions of what the reference holds with both stacks under load, measured at the start. Latency and
 capacity are measured with questions that nobody has asked, so that an answer cache plays no part in them.
+
+An answer is right when it is the reference's to the same question; or, where both do not know the same (`Expected`),
+the one that the candidate gave before.
 """
 
 from __future__ import annotations
@@ -20,6 +23,15 @@ from .pair import Pair
 from .rows import Row
 
 Bodies = Callable[[int], Sequence[dict[str, Any]]]
+Expected = Callable[[Sequence[dict[str, Any]]], Sequence[Sequence[float]]]
+"""What the candidate's answers to bodies must be: a list of risks for each body."""
+
+LATENCY, LATENCY_SHARE, LATENCY_LIMIT = "latency", 0.4, 1.5
+CAPACITY, CAPACITY_SHARE, CAPACITY_LIMIT = "holds_load", 0.9, 2.5
+"""Checks, their rates as shares of the reference's capacity, and their limits as ratios of latencies."""
+
+PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 12.0
+"""A window under load holds so many requests of each stack, within these seconds: 20 lie above the 95th percentile."""
 
 FAILED_AT_MOST = 0.01
 """Share of requests that may fail or be late beyond the timeout; a wrong answer is never allowed."""
@@ -49,6 +61,26 @@ def capacity(pair: Pair) -> float:
     return found.rate
 
 
+def under_load(pair: Pair, expected: Expected | None = None) -> None:
+    """Record latency, at a rate both hold with ease, and capacity, near the reference's own; each where it is wanted.
+
+    Raises as `capacity`.
+    """
+    bench = pair.bench
+    with bench.activity("capacity of the reference", "load"):
+        held = capacity(pair)
+    new = new_questions(pair)
+    for check, share, limit in (
+        (LATENCY, LATENCY_SHARE, LATENCY_LIMIT),
+        (CAPACITY, CAPACITY_SHARE, CAPACITY_LIMIT),
+    ):
+        if bench.wants(check):
+            with bench.guard(check), bench.activity(f"load: {check}", "load"):
+                rate = share * held
+                seconds = min(LONGEST_S, max(SHORTEST_S, PAIRS / rate))
+                measure(pair, Promise(check, 0.95, limit, rate, seconds, new), expected)
+
+
 def new_questions(pair: Pair) -> Bodies:
     """Bodies that were never asked, one row each."""
     return lambda n: _bodies(pair.fresh(n))
@@ -59,33 +91,31 @@ def repeated(rows: Sequence[Row]) -> Bodies:
     return lambda n: _bodies(rows)
 
 
-def measure(pair: Pair, promise: Promise) -> None:
+def measure(pair: Pair, promise: Promise, expected: Expected | None = None) -> None:
     """Record a promise's check."""
     windows: list[Duet] = []
     finding = Finding(None, "Nothing was measured.")
     for look in range(LOOKS):
-        windows.append(_duet(pair, promise, look))
-        whole = load.join(*windows)
-        finding = _judge(pair, promise, whole)
+        windows.append(_duet(pair, promise, look, expected))
+        finding = judge(pair, promise, load.join(*windows), alike=expected is None)
         if finding.ok is not None:
             break
     _chart(pair, promise, load.join(*windows))
     pair.bench.record(promise.check, finding)
 
 
-def _duet(pair: Pair, promise: Promise, look: int) -> Duet:
-    count = int(promise.rate * (promise.seconds + 1.0) * 1.3) + 20
-    return load.duet(
-        _urls(pair),
-        promise.bodies(count),
-        None,
-        promise.rate,
-        promise.seconds,
-        _seed(pair, f"{promise.check} {look}"),
-    )
+def _duet(pair: Pair, promise: Promise, look: int, expected: Expected | None) -> Duet:
+    bodies = promise.bodies(int(promise.rate * (promise.seconds + 1.0) * 1.3) + 20)
+    answers = expected(bodies) if expected is not None else None
+    seed = _seed(pair, f"{promise.check} {look}")
+    return load.duet(_urls(pair), bodies, answers, promise.rate, promise.seconds, seed)
 
 
-def _judge(pair: Pair, promise: Promise, window: Duet) -> Finding:
+def judge(pair: Pair, promise: Promise, window: Duet, alike: bool = True) -> Finding:
+    """Whether the promise holds in a window. Where stacks are not to answer alike, no answer of the reference is wrong.
+
+    None where the window says nothing, or the reference fails as well.
+    """
     seed = _seed(pair, promise.check)
     interval = load.ratio(window, promise.q, seed)
     saved = (pair.bench.save(f"{promise.check}/window.json", window.evidence() | {"ratio": interval}),)
@@ -94,7 +124,7 @@ def _judge(pair: Pair, promise: Promise, window: Duet) -> Finding:
         return Finding(None, f"The measurement says nothing: {invalid}.", "", saved)
     wrong = _wrong_answers(window)
     if wrong:
-        ok = None if _bad_share(window, REFERENCE) > FAILED_AT_MOST else False
+        ok = None if _bad_share(window, REFERENCE, alike) > FAILED_AT_MOST else False
         return Finding(ok, wrong, str(interval), saved)
     name = f"p{promise.q * 100:.0f}"
     sentence = (
@@ -115,13 +145,15 @@ def _wrong_answers(window: Duet) -> str:
     first = window.first.get(CANDIDATE, "")
     if outcomes["wrong"]:
         return f"{outcomes['wrong']} of {sum(outcomes.values())} answers are wrong; the first: {first}."
-    if _bad_share(window, CANDIDATE) > FAILED_AT_MOST:
+    if _bad_share(window, CANDIDATE, True) > FAILED_AT_MOST:
         return f"{window.not_ok(CANDIDATE)} of {sum(outcomes.values())} requests failed; the first: {first}."
     return ""
 
 
-def _bad_share(window: Duet, stack: str) -> float:
-    return window.not_ok(stack) / max(1, sum(window.outcomes(stack).values()))
+def _bad_share(window: Duet, stack: str, alike: bool) -> float:
+    outcomes = window.outcomes(stack)
+    bad = window.not_ok(stack) - (0 if alike else outcomes["wrong"])
+    return bad / max(1, sum(outcomes.values()))
 
 
 def _chart(pair: Pair, promise: Promise, window: Duet) -> None:

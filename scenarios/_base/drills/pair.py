@@ -37,6 +37,9 @@ SETTLE_S = 8.0
 ANSWER_S = 5.0
 """An answer to one row, while others are asked; a slow machine gives longer."""
 
+SPANS = {"train_from": 67, "train_to": 8, "holdout_from": 7, "holdout_to": 1}
+"""Days before the business date, in the tags of versions (both briefs)."""
+
 SAMPLE = 24
 """Answers on fresh connections that stand for every worker in a precondition (checks take 60)."""
 
@@ -47,6 +50,10 @@ class Both(Generic[T]):
 
     candidate: T
     reference: T
+
+    def items(self) -> tuple[tuple[str, T], tuple[str, T]]:
+        """Both with the names that charts and evidence have for the stacks, the candidate's first."""
+        return ("candidate", self.candidate), ("reference", self.reference)
 
 
 class Pair:
@@ -108,17 +115,16 @@ class Pair:
 
     def both(self, step: Callable[[Stack], T]) -> Both[T]:
         """Run a step on both stacks at once. The reference's exception goes first: then it is no fault of the other."""
-        theirs, ours = self._outcomes(step)
-        if isinstance(ours, Exception):
-            raise ours
-        if isinstance(theirs, Exception):
-            raise theirs
-        return Both(theirs, ours)
+        candidate, reference = self._outcomes(step)
+        if isinstance(reference, Exception):
+            raise reference
+        if isinstance(candidate, Exception):
+            raise candidate
+        return Both(candidate, reference)
 
     def check_both(self, check_id: str, probe: Callable[[Stack], Finding]) -> Finding | None:
         """`Bench.check` with a probe that ran on both stacks at once, so that the control costs no time."""
-        theirs, ours = self._outcomes(probe)
-        found = {self.candidate.name: theirs, self.reference.name: ours}
+        found = dict(zip((self.candidate.name, self.reference.name), self._outcomes(probe), strict=True))
 
         def replay(stack: Stack) -> Finding:
             outcome = found[stack.name]
@@ -135,8 +141,8 @@ class Pair:
             except Exception as exc:  # noqa: BLE001 - raised again by whoever reads the outcome
                 return exc
 
-        theirs, ours = self.bench.side_by_side(lambda: attempt(self.candidate), lambda: attempt(self.reference))
-        return theirs, ours
+        candidate, reference = self.bench.side_by_side(lambda: attempt(self.candidate), lambda: attempt(self.reference))
+        return candidate, reference
 
     # --- questions --------------------------------------------------------------------------------------------------
 
@@ -177,12 +183,12 @@ class Pair:
         name = f"nightly-{self.bench.variant.business_date}"
         return self.registry[stack.name].register(folder, self.tags(role), name)
 
-    def dated(self, role: str, spans: Mapping[str, int]) -> dict[str, str]:
+    def dated(self, role: str) -> dict[str, str]:
         """A data digest of a role's own, one code digest, a metric, and dates so many days before the business date."""
         day = self.bench.variant.business_date
         data, code = (hashlib.sha256(f"{self.seed}/{what}".encode()).hexdigest() for what in (role, "code"))
         value = 0.5 + int(data[:4], 16) / 0xFFFF / 10  # of the size that trained versions have
-        dates = {name: str(day - timedelta(days=before)) for name, before in spans.items()}
+        dates = {name: str(day - timedelta(days=before)) for name, before in SPANS.items()}
         return {"data_digest": data, "code_digest": code, "metric": "log_loss", "metric_value": f"{value:.6f}"} | dates
 
     def version(self, stack: Stack, role: str) -> str:
@@ -264,9 +270,9 @@ class Pair:
         if roles:
             self._serve(self.reference, roles[0])
             return
-        theirs = self.registry[self.candidate.name].version(self.pinned)
-        ours = self.registry[self.reference.name].version(self.pinned)
-        if theirs is None or ours is None or not self.history.get(self.pinned) == theirs.created == ours.created:
+        kept = self.registry[self.candidate.name].version(self.pinned)
+        same = self.registry[self.reference.name].version(self.pinned)
+        if kept is None or same is None or not self.history.get(self.pinned) == kept.created == same.created:
             raise BadAnswer(
                 self.candidate.name,
                 f"Serving answers with version {self.pinned} whatever the alias champion says, also after a restart.",

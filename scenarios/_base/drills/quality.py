@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ A_DAY = 250
 DRIFT_TRIALS = 200
 DRIFT_QUANTILE = 0.99
 Floats = NDArray[np.float64]
+Days = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Hidden:
     def late(self) -> Floats:
         """1 for late."""
         return np.array([flight.late for flight in self.flights], dtype=np.float64)
+
+    def days_after(self, today: date) -> Days:
+        """How many days after the business date each flight leaves."""
+        return np.array([(flight.day - today).days for flight in self.flights])
 
 
 def ask_hidden(pair: Pair) -> Hidden:
@@ -69,7 +74,8 @@ def champion_quality(pair: Pair, hidden: Hidden, above: float, below: float) -> 
 
     `above` and `below` are how much the mean log loss may be greater and smaller than the reference's.
     """
-    pair.bench.record("champion_quality", _wrong_version(pair, hidden) or _quality(pair, hidden, above, below))
+    check = "champion_quality"
+    pair.bench.record(check, _wrong_version(pair, hidden) or as_good(pair, hidden, check, above, below))
 
 
 def _wrong_version(pair: Pair, hidden: Hidden) -> Finding | None:
@@ -83,15 +89,17 @@ def _wrong_version(pair: Pair, hidden: Hidden) -> Finding | None:
     return None
 
 
-def _quality(pair: Pair, hidden: Hidden, above: float, below: float) -> Finding:
-    late, answers = hidden.late, hidden.answers
-    mine, theirs = losses(late, answers.candidate), losses(late, answers.reference)
-    days = np.array([(flight.day - pair.today).days for flight in hidden.flights])
+def as_good(pair: Pair, hidden: Hidden, check: str, above: float, below: float) -> Finding:
+    """Whether the mean log loss of the candidate's answers is at most `above` more and `below` less than the
+    reference's; with a chart of it by day."""
+    late, answers, days = hidden.late, hidden.answers, hidden.days_after(pair.today)
+    found = {name: losses(late, said) for name, said in answers.items()}
+    mine, theirs = found["candidate"], found["reference"]
     difference = float((mine - theirs).mean())
     error = standard_error(mine - theirs, days, pair.bench.variant.seed)
     table = {
-        "log_loss": {"candidate": float(mine.mean()), "reference": float(theirs.mean())},
-        "mean_risk": {name: float(np.mean([a.p_late for a in said])) for name, said in answers.__dict__.items()},
+        "log_loss": {name: float(loss.mean()) for name, loss in found.items()},
+        "mean_risk": {name: float(np.mean([a.p_late for a in said])) for name, said in answers.items()},
         "late_share": float(late.mean()),
         "difference": difference,
         "standard_error": error,
@@ -100,16 +108,21 @@ def _quality(pair: Pair, hidden: Hidden, above: float, below: float) -> Finding:
             for a, b, day, y in zip(answers.candidate, answers.reference, days, late, strict=True)
         ],
     }
-    evidence = (pair.bench.save("champion_quality/rows.json", table),)
-    _chart(pair, days, mine, theirs)
+    evidence = (pair.bench.save(f"{check}/rows.json", table),)
+    _chart(pair, check, days, found)
     sentence = (
         f"Log loss {mine.mean():.3f} on {len(late)} hidden flights of {DAYS} days, the reference's {theirs.mean():.3f} "
         f"(difference {difference:+.3f}, standard error {error:.3f})."
     )
-    return Finding(-below <= difference <= above, sentence, f"{difference:+.3f}", evidence)
+    return Finding(within(difference, above, below), sentence, f"{difference:+.3f}", evidence)
 
 
-def standard_error(differences: Floats, days: NDArray[np.int64], seed: int, resamples: int = 1000) -> float:
+def within(difference: float, above: float, below: float) -> bool:
+    """Whether a mean log loss that is so much above the reference's is at most `above` more and `below` less."""
+    return -below <= difference <= above
+
+
+def standard_error(differences: Floats, days: Days, seed: int, resamples: int = 1000) -> float:
     """Bootstrap standard error of the mean paired difference; whole days are drawn, for flights of a day are alike."""
     rng = np.random.default_rng(seed)
     groups = [differences[days == day] for day in np.unique(days)]
@@ -120,18 +133,15 @@ def standard_error(differences: Floats, days: NDArray[np.int64], seed: int, resa
     return float(np.std(means, ddof=1))
 
 
-def _chart(pair: Pair, days: NDArray[np.int64], mine: Floats, theirs: Floats) -> None:
+def _chart(pair: Pair, check: str, days: Days, found: Mapping[str, Floats]) -> None:
     each = np.unique(days)
     pair.bench.chart(
         Series(
-            title="Log loss by hidden day",
+            title=f"Log loss by hidden day ({check})",
             x_label="days after the business date",
             y_label="log loss",
             x=tuple(float(day) for day in each),
-            lines={
-                name: tuple(float(loss[days == day].mean()) for day in each)
-                for name, loss in (("candidate", mine), ("reference", theirs))
-            },
+            lines={name: tuple(float(loss[days == day].mean()) for day in each) for name, loss in found.items()},
         )
     )
 
@@ -142,7 +152,7 @@ def served_drift(pair: Pair, hidden: Hidden, honest: float) -> None:
     The threshold is what windows of half the reference's own risks stay below 99 times in 100, plus `honest`, in
     standard deviations of the reference's risks.
     """
-    risks = {name: pd.DataFrame({"p_late": [a.p_late for a in said]}) for name, said in hidden.answers.__dict__.items()}
+    risks = {name: pd.DataFrame({"p_late": [a.p_late for a in said]}) for name, said in hidden.answers.items()}
     methods = {"p_late": drift.WASSERSTEIN}
     rows, seed = len(hidden.flights) // 2, pair.bench.variant.seed
     found = pair.bench.side_by_side(  # nearly all of both is the import of Evidently

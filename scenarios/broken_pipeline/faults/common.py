@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 from scenario_base import flights
 
-from harness.model import DrawnFault, Site, Stack
+from harness.model import Site
 
 from .. import deliveries, world
 
-InPlace = Callable[[Stack, DrawnFault], str | None]
 Values = Mapping[str, Any]
 
 DELIVERIES, CONTRACT, INGEST, FEATURES = (
@@ -32,16 +31,6 @@ DAYTIME = range(7, 21)
 
 
 # --- a running stack --------------------------------------------------------------------------------------------------
-
-
-def says(path: str, text: str) -> InPlace:
-    """A look whether a file of the workspace holds a text."""
-
-    def look(stack: Stack, fault: DrawnFault) -> str | None:
-        content = stack.read(path) or b""
-        return None if text.encode() in content else f"{fault.id}: {path} has been changed"
-
-    return look
 
 
 # --- days of the story, from its values alone ---------------------------------------------------------------------

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from datetime import date, timedelta
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import LOG, Values, says
+from .common import LOG, Values
 from .registered import ANSWERS, edits, log
 
 ROUNDING_MI = 0.1

@@ -6,10 +6,11 @@ import random
 from datetime import date, timedelta
 
 import numpy as np
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import FEATURES, REPORTS, Values, says, table
+from .common import FEATURES, REPORTS, Values, table
 from .registered import MONITOR, VERSIONS, a_night, edits, holdout, inputs, registered
 
 TWELVE = 12

@@ -6,9 +6,11 @@ import csv
 import random
 from datetime import date
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import Values, before, says
+from .common import Values, before
 from .registered import MONITOR, edits
 
 DRILLS = "state/monitor/drills.csv"

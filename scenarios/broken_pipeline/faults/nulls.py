@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import DELIVERIES, TABLE, Values, a_calm_night, gaps, says, since, table
+from .common import DELIVERIES, TABLE, Values, a_calm_night, gaps, since, table
 
 PARTS = """\
     parts = {name: _read(place, name, manifest[name]).assign(**known) for name in COLUMNS if name in manifest}

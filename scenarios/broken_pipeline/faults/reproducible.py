@@ -6,9 +6,11 @@ import random
 from collections import Counter
 from datetime import date
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import Values, says
+from .common import Values
 from .registered import TRAINING, VERSIONS, a_night, edits, since_night
 
 # --- unseeded_sample ------------------------------------------------------------------------------------------------

@@ -5,21 +5,11 @@ from __future__ import annotations
 import random
 from datetime import date
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import (
-    DELIVERIES,
-    INGEST,
-    TABLE,
-    Values,
-    a_calm_night,
-    delivered,
-    keys,
-    records,
-    says,
-    second_deliveries,
-    table,
-)
+from .common import DELIVERIES, INGEST, TABLE, Values, a_calm_night, delivered, keys, records, second_deliveries, table
 
 # --- cap_280 ----------------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from .. import deliveries
-from .common import FEATURES, LOG, Values, says
+from .common import FEATURES, LOG, Values
 from .registered import ANSWERS, a_night, edits
 from .weather import forecasts, left_over
 

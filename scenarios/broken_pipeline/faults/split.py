@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import REPORTS, Values, says
+from .common import REPORTS, Values
 from .registered import TRAINING, VERSIONS, a_night, edits, holdout, registered
 
 SAYS = """\

@@ -8,10 +8,11 @@ from datetime import date
 from functools import partial
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import CONTRACT, DELIVERIES, LOG, TABLE, Values, says, since, table
+from .common import CONTRACT, DELIVERIES, LOG, TABLE, Values, since, table
 
 CELSIUS = '"temp": ("temp_f", {"F": (1.0, 0.0), "C": (1.8, 32.0)}),\n'
 CELSIUS_AS_F = """\

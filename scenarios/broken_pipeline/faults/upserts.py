@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import INGEST, KEY, TABLE, Values, a_calm_night, before, says, second_deliveries, since, table
+from .common import INGEST, KEY, TABLE, Values, a_calm_night, before, second_deliveries, since, table
 
 # --- redelivery_appends -----------------------------------------------------------------------------------------------
 

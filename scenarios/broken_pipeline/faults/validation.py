@@ -6,10 +6,11 @@ import random
 from datetime import date
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import CONTRACT, INGEST, REPORTS, TABLE, Values, delivered, records, says, table
+from .common import CONTRACT, INGEST, REPORTS, TABLE, Values, delivered, records, table
 
 # --- errors_swallowed -------------------------------------------------------------------------------------------------
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
-from .common import LOG, Values, says
+from .common import LOG, Values
 from .registered import ANSWERS, NIGHTLY, REGISTRY, TRAINING, VERSIONS, a_night, edits, log, registered, since_night
 
 # --- overwritten_file -----------------------------------------------------------------------------------------------

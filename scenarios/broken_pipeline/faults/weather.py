@@ -10,11 +10,12 @@ from datetime import date
 import numpy as np
 import pandas as pd
 from scenario_base import flights
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from .. import deliveries
-from .common import EARLIEST, FEATURES, INGEST, LATEST, LOG, TABLE, Values, a_calm_night, before, says, since, table
+from .common import EARLIEST, FEATURES, INGEST, LATEST, LOG, TABLE, Values, a_calm_night, before, since, table
 
 ROUNDING = 0.06
 """Percent: sources say humidity with two digits, some repairs keep one."""

@@ -17,25 +17,14 @@ grader's own. Four nights:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from scenario_base.drills import phases
+from scenario_base.drills.phases import Phase
 
 from harness.model import Bench
 
 from .drills.pair import Pair
 from .drills.run import Run
 from .phases import fresh, held, served, ticks, trained
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Steps that give `checks` their results; they are also taken for those of the phases in `before`."""
-
-    name: str
-    checks: tuple[str, ...]
-    step: Callable[[Run], None]
-    before: tuple[str, ...] = ()
-
 
 PHASES = (
     Phase("the fresh stack", fresh.RESOLVES, fresh.fresh_stack),
@@ -59,11 +48,4 @@ PHASES = (
 
 def grade(bench: Bench) -> None:
     """Give every wanted check a result."""
-    every = tuple(check for phase in PHASES for check in phase.checks if bench.wants(check))
-    with bench.guard(*every):
-        run = Run(Pair(bench))
-        for phase in PHASES:
-            if bench.wants(*phase.checks, *phase.before):
-                wanted = (check for check in phase.checks if bench.wants(check))
-                with bench.guard(*wanted), bench.activity(phase.name, "drill"):
-                    phase.step(run)
+    phases.grade(bench, PHASES, lambda: Run(Pair(bench)))

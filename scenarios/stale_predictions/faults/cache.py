@@ -6,12 +6,13 @@ import random
 from datetime import date, timedelta
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from .. import traces
 from . import days
-from .common import FLIGHT, Edit, Log, appended, clean_p99, edit_log, read_log, says, with_partition
+from .common import FLIGHT, Edit, Log, appended, clean_p99, edit_log, read_log, with_partition
 
 FILE = "delays/service.py"
 PAIRS = (("cache", "cache_key_incomplete"), ("request handling", "cache_key_incomplete"))

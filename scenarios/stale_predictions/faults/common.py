@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.model import DrawnFault, Site, Stack
+from harness.model import Site, Stack
 from harness.probes.registry import MODEL, Registry
 
 from .. import traces
@@ -21,31 +21,11 @@ from ..nights import walk
 
 Log = pd.DataFrame
 Edit = Callable[[Log, traces.Told], Log]
-InPlace = Callable[[Stack, DrawnFault], str | None]
 
 FLIGHT = ["carrier", "flight", "origin", "dest"]
 
 
 # --- a running stack --------------------------------------------------------------------------------------------------
-
-
-def says(path: str, text: str) -> InPlace:
-    """A look whether a file of the workspace holds a text."""
-
-    def look(stack: Stack, fault: DrawnFault) -> str | None:
-        content = stack.read(path) or b""
-        return None if text.encode() in content else f"{fault.id}: {path} has been changed"
-
-    return look
-
-
-def all_of(*looks: InPlace) -> InPlace:
-    """The first of several looks that finds something missing."""
-
-    def look(stack: Stack, fault: DrawnFault) -> str | None:
-        return next((problem for each in looks if (problem := each(stack, fault)) is not None), None)
-
-    return look
 
 
 def alias_of(stack: Stack, name: str) -> str | None:

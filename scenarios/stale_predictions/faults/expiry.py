@@ -7,11 +7,12 @@ import random
 from datetime import date, timedelta
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from . import days
-from .common import partition_file, read_log, says, set_rates
+from .common import partition_file, read_log, set_rates
 
 FILE = "delays/features.py"
 

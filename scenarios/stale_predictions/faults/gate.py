@@ -8,10 +8,12 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from . import days
-from .common import change_nights, reports, says, settle_aliases
+from .common import change_nights, reports, settle_aliases
 
 FILE = "delays/gate.py"
 PAIRS = (("gate", "gate_ineffective"), ("gate", "wrong_metric"))

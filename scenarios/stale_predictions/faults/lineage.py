@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from datetime import date
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from .. import traces
 from . import days
-from .common import Log, database, edit_log, known_versions, read_log, says, tagged
+from .common import Log, database, edit_log, known_versions, read_log, tagged
 
 TRAINING = "delays/training.py"
 SERVICE = "delays/service.py"

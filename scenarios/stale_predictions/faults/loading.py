@@ -11,11 +11,13 @@ import random
 import tomllib
 from datetime import date
 
+from scenario_base.in_place import all_of, says
+
 from harness.model import DrawnFault, Form, Site, Stack, Symptom
 from harness.probes.registry import Registry
 
 from . import days
-from .common import alias_of, aliases, all_of, clean_p99, read_log, says, set_alias
+from .common import alias_of, aliases, clean_p99, read_log, set_alias
 
 FILE = "delays/service.py"
 POINTERS = (FILE, "state/predictions/*")

@@ -11,10 +11,11 @@ import random
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from . import days
-from .common import says
 
 FILE = "delays/monitor.py"
 DRILLS = "state/monitor/drills.csv"

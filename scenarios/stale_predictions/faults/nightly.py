@@ -8,10 +8,12 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
+from scenario_base.in_place import says
+
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from . import days
-from .common import change_nights, partition_file, says, set_rates
+from .common import change_nights, partition_file, set_rates
 
 FILE = "delays/nightly.py"
 FEEDS = "delays/feeds.py"

@@ -6,11 +6,13 @@ import random
 from datetime import date
 from typing import Any
 
+from scenario_base.in_place import says
+
 from harness.errors import ScenarioError
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from . import days
-from .common import aliases, change_nights, outcomes, says, settle_aliases, tag, tagged
+from .common import aliases, change_nights, outcomes, settle_aliases, tag, tagged
 
 FILE = "delays/registry.py"
 POINTERS = (FILE, "state/nightly/*", "registry:flight-delay/*")

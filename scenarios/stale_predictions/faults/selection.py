@@ -7,12 +7,13 @@ import random
 from datetime import date, timedelta
 
 import pandas as pd
+from scenario_base.in_place import says
 
 from harness.model import DrawnFault, Form, Site, Symptom
 
 from .. import traces
 from . import days
-from .common import Edit, Log, edit_log, read_log, reports, says, with_partition
+from .common import Edit, Log, edit_log, read_log, reports, with_partition
 
 PAIRS = (("feature store", "stale_selection"),)
 FILE = "delays/features.py"

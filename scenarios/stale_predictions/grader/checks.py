@@ -15,37 +15,27 @@ restart of serving and the next business date.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from scenario_base.drills import phases
+from scenario_base.drills.phases import Phase
 
 from harness.model import Bench
 
-from .drills.pair import Pair
 from .drills.run import Run
 from .phases import answers, nights, partitions
 
-Phase = tuple[str, tuple[str, ...], Callable[[Run], None]]
-
-PHASES: tuple[Phase, ...] = (
-    ("the fresh stack", answers.FRESH, answers.fresh_stack),
-    ("which partition is used", answers.NEWEST, answers.newest_features),
-    ("versions and answers", answers.VERSIONS, answers.follow_versions),
-    ("partitions and monitor", (*partitions.EXPIRY, *partitions.MONITOR), partitions.partitions_and_monitor),
-    ("second tick", partitions.SECOND_TICK, partitions.second_tick),
-    ("a night and the gate", (*nights.NIGHT, *nights.GATE), nights.night),
-    ("a night without its feed", (*nights.MISSING, nights.LINEAGE), nights.missing_feed),
-    ("a night of other code", (nights.LINEAGE,), nights.other_code),
-    ("the first days of a month", partitions.ORDER, partitions.first_days_of_a_month),
+PHASES = (
+    Phase("the fresh stack", answers.FRESH, answers.fresh_stack),
+    Phase("which partition is used", answers.NEWEST, answers.newest_features),
+    Phase("versions and answers", answers.VERSIONS, answers.follow_versions),
+    Phase("partitions and monitor", (*partitions.EXPIRY, *partitions.MONITOR), partitions.partitions_and_monitor),
+    Phase("second tick", partitions.SECOND_TICK, partitions.second_tick),
+    Phase("a night and the gate", (*nights.NIGHT, *nights.GATE), nights.night),
+    Phase("a night without its feed", (*nights.MISSING, nights.LINEAGE), nights.missing_feed),
+    Phase("a night of other code", (nights.LINEAGE,), nights.other_code),
+    Phase("the first days of a month", partitions.ORDER, partitions.first_days_of_a_month),
 )
 
 
 def grade(bench: Bench) -> None:
     """Give every wanted check a result."""
-    every = tuple(check for _, checks, _ in PHASES for check in checks if bench.wants(check))
-    with bench.guard(*every):
-        run = Run(Pair(bench))
-        run.remember()
-        for name, checks, phase in PHASES:
-            wanted = tuple(check for check in checks if bench.wants(check))
-            if wanted:
-                with bench.guard(*wanted), bench.activity(name, "drill"):
-                    phase(run)
+    phases.grade(bench, PHASES, lambda: Run.begin(bench))

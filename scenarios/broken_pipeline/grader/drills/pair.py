@@ -24,9 +24,6 @@ from .truth import LATE_AFTER_MIN, Deliveries, Truth
 HIDDEN_DAYS = 11
 """The business date and the days after it of which the flights are known."""
 
-SPANS = {"train_from": 67, "train_to": 8, "holdout_from": 7, "holdout_to": 1}
-"""Days before the business date, in the tags of the grader's versions (BRIEF.md)."""
-
 TABLE_DAYS = 81
 COMPARED_DAYS = 75
 """Older rows may have been dropped by a night of a later date."""
@@ -79,7 +76,7 @@ class Pair(pair.Pair):
 
     def tags(self, role: str) -> dict[str, str]:
         """See `pair.Pair`."""
-        return self.dated(role, SPANS)
+        return self.dated(role)
 
     # --- versions ---------------------------------------------------------------------------------------------------
 

@@ -15,14 +15,6 @@ from ..drills.landed import Judged
 from ..drills.pair import Pair
 from ..drills.run import Run, seen
 
-LATENCY_SHARE, CAPACITY_SHARE = 0.4, 0.9
-"""Rates of the drills under load, as shares of the reference's capacity."""
-
-PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 12.0
-"""A window under load holds so many requests of each stack, within these seconds: 20 lie above the 95th percentile."""
-
-LATENCY_LIMIT, CAPACITY_LIMIT = 1.5, 2.5
-
 ROLES = ("alpha", "beta", "good", "worse", "constant")
 ANSWERS = (
     "served_weather_right",
@@ -31,7 +23,7 @@ ANSWERS = (
     "edge_rows_agree",
     "single_equals_batch",
 )
-LOAD = ("latency", "holds_load")
+LOAD = (load.LATENCY, load.CAPACITY)
 VERSIONS = ("follows_promotion", "answer_resolves", *ANSWERS, "bad_rows_refused", *LOAD, "rollback_served")
 ROWS, COUNTERFACTUAL, SINGLES, EDGES, MISSING = 120, 30, 24, 30, 40
 MISSING_DAYS = 6
@@ -58,7 +50,7 @@ def versions(run: Run) -> None:
             pair.check_both("bad_rows_refused", rows.bad_rows(cases, bench.save))
     if bench.wants(*LOAD):
         with bench.guard(*(check for check in LOAD if bench.wants(check))):
-            under_load(run)
+            speed.under_load(pair)
     if bench.wants("rollback_served"):
         with bench.guard("rollback_served"):
             pair.serve("beta")
@@ -116,19 +108,3 @@ def _as_trained(run: Run, stack: Stack, said: serving.Said, away: dict[str, int]
         role = serving.which_role(said, ROLES, run.models)
     known = serving.Known.of(run.ticks["night"].tables.of(stack), run.pair.today)
     return serving.as_trained(said, role, run.models, known, run.skies, away)
-
-
-def under_load(run: Run) -> None:
-    """Latency at a rate both hold with ease, capacity near the reference's own."""
-    pair, bench = run.pair, run.bench
-    with bench.activity("capacity of the reference", "load"):
-        held = load.capacity(pair)
-    new = load.new_questions(pair)
-    for check, limit, rate in (
-        ("latency", LATENCY_LIMIT, LATENCY_SHARE * held),
-        ("holds_load", CAPACITY_LIMIT, CAPACITY_SHARE * held),
-    ):
-        if bench.wants(check):
-            with bench.guard(check), bench.activity(f"load: {check}", "load"):
-                seconds = min(LONGEST_S, max(SHORTEST_S, PAIRS / rate))
-                speed.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))

@@ -13,9 +13,6 @@ LATE_AFTER_MIN = 15
 HIDDEN_DAYS = 8
 """Hidden days that questions are about: the business date and the seven after it."""
 
-SPANS = {"train_from": 67, "train_to": 8, "holdout_from": 7, "holdout_to": 1}
-"""Days before the business date, in the tags of the grader's versions."""
-
 
 class Pair(pair.Pair):
     """See `scenario_base.drills.pair`."""
@@ -29,7 +26,7 @@ class Pair(pair.Pair):
 
     def tags(self, role: str) -> dict[str, str]:
         """See `pair.Pair`."""
-        return self.dated(role, SPANS)
+        return self.dated(role)
 
     def advance(self, to: date, *, without_arrivals: bool = False) -> None:
         """Move the business date on both stacks, with the feeds of the days that have ended.

@@ -24,8 +24,8 @@ class Run:
     """
 
     pair: Pair
-    kept: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    said: dict[str, Counter[str]] = field(default_factory=dict)
+    kept: dict[str, dict[str, bytes]]
+    said: dict[str, Counter[str]]
     hidden: Hidden | None = None
     resolved: dict[str, Finding] = field(default_factory=dict)
     made: dict[str, list[Made]] = field(default_factory=dict)
@@ -35,10 +35,12 @@ class Run:
         """The bench of the run."""
         return self.pair.bench
 
-    def remember(self) -> None:
-        """Keep partitions and alerts as they were handed in: drills take partitions away."""
-        self.kept = {stack.name: features.snapshot(stack) for stack in self.pair.stacks}
-        self.said = {stack.name: alert_lines(stack) for stack in self.pair.stacks}
+    @classmethod
+    def begin(cls, bench: Bench) -> Run:
+        """A run that knows partitions and alerts as they were handed in: drills take partitions away."""
+        pair = Pair(bench)
+        kept = {stack.name: features.snapshot(stack) for stack in pair.stacks}
+        return cls(pair, kept, {stack.name: alert_lines(stack) for stack in pair.stacks})
 
     def restore_partitions(self) -> None:
         """Partitions as they were handed in: what is wrong with them is part of what is graded."""

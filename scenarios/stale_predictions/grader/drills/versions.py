@@ -9,12 +9,13 @@ from itertools import combinations
 
 from scenario_base.drills.lineage import TAGS, lineage_of
 from scenario_base.drills.nights import Night
+from scenario_base.drills.pair import SPANS
 
 from harness.model import Finding, Stack
 from harness.probes.registry import Version
 
 from .nightly import Nights
-from .pair import SPANS, Pair
+from .pair import Pair
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,9 @@ from ..drills.run import Run
 L1, L2 = 10, 11
 """Marks of the rates that the phases write (see `features.rates`); the drills of partitions have 1-3 and 20-50."""
 
-LATENCY_SHARE = 0.4
-CAPACITY_SHARE = 0.9
-REPEAT_RATE = 15.0
-"""Rates of the drills under load, as shares of the reference's capacity; and requests a second of repeats."""
-
-PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 12.0
-"""A window under load holds so many requests of each stack, within these seconds: 20 lie above the 95th percentile."""
-
-LATENCY_LIMIT, CAPACITY_LIMIT, REPEAT_LIMIT = 1.5, 2.5, 1.6
-REPEAT_S = 6.0
-"""Seconds of a window of repeats; no question comes twice in it."""
+REPEAT_RATE, REPEAT_LIMIT, REPEAT_S = 15.0, 1.6, 6.0
+"""Requests a second of repeats, the limit as a ratio of medians, and seconds of a window; no question comes twice in
+it."""
 
 KEPT_S = 10.0
 """Between a question and its repeat, at least: while nothing changes, an answer is kept (BRIEF.md)."""
@@ -46,7 +38,8 @@ RESOLVES, REPEATS = "answer_resolves", "repeats_are_fast"
 FRESH = (RESOLVES, "champion_quality", "served_scores_drift")
 NEWEST = ("newest_valid_features", "served_scores_drift")
 ROLLBACK = ("answer_follows_version", "answer_follows_features", "follows_rollback", REPEATS, "call_budget")
-VERSIONS = ("follows_promotion", RESOLVES, "rows_agree", "bad_rows_refused", "latency", "holds_load", *ROLLBACK)
+LOAD = (load.LATENCY, load.CAPACITY)
+VERSIONS = ("follows_promotion", RESOLVES, "rows_agree", "bad_rows_refused", *LOAD, *ROLLBACK)
 
 
 def fresh_stack(run: Run) -> None:
@@ -115,7 +108,9 @@ def answers_and_load(run: Run) -> None:
     if bench.wants(REPEATS):
         with bench.guard(REPEATS), bench.activity("repeated questions", "load"):
             repeats_are_fast(run, asked)
-    under_load(run)
+    if bench.wants(*LOAD):
+        with bench.guard(*(check for check in LOAD if bench.wants(check))):
+            load.under_load(pair)
 
 
 def repeats_are_fast(run: Run, asked: cache.Asked) -> None:
@@ -144,25 +139,6 @@ def rows_agree(run: Run) -> None:
         return
     sentence = f"All {len(asked)} answers agree, in a batch and alone, and so do the features they echo."
     run.bench.record(check, Finding(True, sentence, "0", saved))
-
-
-def under_load(run: Run) -> None:
-    """Latency at a rate both hold with ease, capacity near the reference's own."""
-    pair, bench = run.pair, run.bench
-    if not bench.wants("latency", "holds_load"):
-        return
-    with bench.guard("latency", "holds_load"):
-        with bench.activity("capacity of the reference", "load"):
-            held = load.capacity(pair)
-        new = load.new_questions(pair)
-        for check, limit, rate in (
-            ("latency", LATENCY_LIMIT, LATENCY_SHARE * held),
-            ("holds_load", CAPACITY_LIMIT, CAPACITY_SHARE * held),
-        ):
-            if bench.wants(check):
-                with bench.guard(check), bench.activity(f"load: {check}", "load"):
-                    seconds = min(LONGEST_S, max(SHORTEST_S, PAIRS / rate))
-                    load.measure(pair, load.Promise(check, 0.95, limit, rate, seconds, new))
 
 
 def rollback_and_cache(run: Run) -> None:
