@@ -129,7 +129,7 @@ def test_a_comment_goes_to_every_python_file_that_is_not_started_by_itself() -> 
 
 def test_versions_of_the_grader_look_like_those_of_a_night() -> None:
     ours = SimpleNamespace(seed="s/1", bench=SimpleNamespace(variant=SimpleNamespace(business_date=TODAY)))
-    tags = [pair.Pair.dated(ours, role, pair.pair.SPANS) for role in ("good", "winter")]
+    tags = [pair.Pair.dated(ours) for role in ("good", "winter")]
     assert len({each["data_digest"] for each in tags}) == 2
     assert len({each["code_digest"] for each in tags}) == 1
     assert all(each["code_digest"] != each["data_digest"][::-1] for each in tags)
@@ -335,7 +335,7 @@ def risks(p: float, late: list[int]) -> list[Answer]:
 def test_a_better_champion_has_twice_the_room_of_a_worse_one(shift: float, ok: bool) -> None:
     late = [0, 1, 0, 1]
     flights = [rows.Flight("XA", "JFK", "LAX", f"{TODAY + timedelta(n)}T17:00-04:00", y) for n, y in enumerate(late)]
-    both = SimpleNamespace(candidate=risks(math.exp(-0.6 - shift), late), reference=risks(math.exp(-0.6), late))
+    both = pair.pair.Both(risks(math.exp(-0.6 - shift), late), risks(math.exp(-0.6), late))
     champion = SimpleNamespace(champion=lambda: SimpleNamespace(version="31"))
     ours = SimpleNamespace(bench=Bench(), today=TODAY, candidate=Files(), registry={"candidate": champion})
     quality.champion_quality(ours, quality.Hidden(flights, both), phase.WORSE_BY, phase.BETTER_BY)
