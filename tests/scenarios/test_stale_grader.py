@@ -129,7 +129,7 @@ def test_a_comment_goes_to_every_python_file_that_is_not_started_by_itself() -> 
 
 def test_versions_of_the_grader_look_like_those_of_a_night() -> None:
     ours = SimpleNamespace(seed="s/1", bench=SimpleNamespace(variant=SimpleNamespace(business_date=TODAY)))
-    tags = [pair.Pair.dated(ours) for role in ("good", "winter")]
+    tags = [pair.Pair.dated(ours, role) for role in ("good", "winter")]
     assert len({each["data_digest"] for each in tags}) == 2
     assert len({each["code_digest"] for each in tags}) == 1
     assert all(each["code_digest"] != each["data_digest"][::-1] for each in tags)
