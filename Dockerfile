@@ -43,7 +43,7 @@ FROM packages AS registry
 COPY --from=inside /opt/exam /opt/exam
 ENV PYTHONPATH=/opt/exam
 USER 1001
-CMD ["python", "-m", "harness.runtime.inside.supervised", "registry"]
+CMD ["python", "-sP", "-m", "harness.runtime.inside.supervised", "registry"]
 
 FROM packages AS box
 RUN apt-get update -qq \
@@ -59,8 +59,7 @@ COPY harness/client/ /opt/exam/harness/client/
 COPY containers/exam /usr/local/bin/exam
 ENV HOME=/home/candidate EDITOR=nano PYTHONPATH=/opt/exam
 USER 1000
-WORKDIR /workspace
-CMD ["python", "-m", "harness.runtime.inside.supervised", "box"]
+CMD ["python", "-sP", "-m", "harness.runtime.inside.supervised", "box"]
 
 FROM base AS driver
 RUN python -m venv --without-pip /opt/venv

@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import psutil
 import pytest
+from docker.models.containers import Container
 
+from harness.led import Led
 from harness.runtime.base import RunningStack, Runtime, StackPlan
-from harness.runtime.compose import ComposeRuntime, engine_problem
+from harness.runtime.compose import ComposeRuntime, ComposeStack, engine_problem
 from harness.runtime.compose.engine import STACK, client, containers
+from harness.runtime.inside import places
 from harness.runtime.process import MARK, ProcessRuntime
+from harness.session import Session
 from harness.waiting import until
 
 
@@ -69,7 +75,7 @@ class ComposeKit:
 
     def inside(self, stack: RunningStack, command: str) -> str:
         box = next(each for each in containers({STACK: str(_plan(stack).folder)}) if "-box-" in str(each.name))
-        _, output = box.exec_run(["/bin/sh", "-c", command], user="1000")
+        _, output = box.exec_run(["/bin/sh", "-c", command], user="1000", workdir=places.WORKSPACE)
         return str(output.decode())
 
     def processes(self, stack: RunningStack) -> int:
@@ -79,6 +85,47 @@ class ComposeKit:
         for each in containers({STACK: str(_plan(stack).folder)}):
             if "-box-" in str(each.name):
                 each.kill()
+
+
+@dataclass(frozen=True)
+class Live:
+    """One attempt in containers."""
+
+    session: Session
+    name: str
+
+    @property
+    def stack(self) -> ComposeStack:
+        stack = self.session.stack(self.session.attempt(self.name))
+        assert isinstance(stack, ComposeStack)
+        return stack
+
+    def of(self, service: str) -> Container:
+        return self.stack.container(service)
+
+    def shell(self, command: str, service: str = "box") -> tuple[int, str]:
+        """Exit code and output of a shell command; in the box as the candidate."""
+        user = "1000" if service == "box" else ""
+        folder = places.WORKSPACE if service == "box" else None
+        code, output = self.of(service).exec_run(["/bin/sh", "-c", command], user=user, workdir=folder)
+        return code, output.decode("utf-8", "replace")
+
+    def answers(self) -> bool:
+        """Whether the page and the proctor answer within two seconds."""
+        led = Led(self.stack)
+        urls = (f"{self.stack.endpoint('serving')}/word", f"{led.url}/health")
+        with suppress(httpx.HTTPError):
+            return all(httpx.get(url, timeout=2.0).status_code == 200 for url in urls)
+        return False
+
+
+@contextmanager
+def told(**variables: object) -> Iterator[None]:
+    """With these environment variables, as compose.yaml reads them, while the block lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, str(value))
+        yield
 
 
 def needs_engine() -> None:

@@ -23,7 +23,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
@@ -31,19 +30,13 @@ from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError,
 from harness.model import JobResult, SendLoad, ServiceSpec
 from harness.runtime.base import Progress, RunningStack, ServiceStatus, StackPlan
 from harness.runtime.programs import QUIET, STOP_SECONDS, Places, Program, configuration
+from harness.runtime.services import LOG_LINES, Entry, answers, not_ready, spec_of, status
 from harness.waiting import DeadlinePassed, until
 
 MARK = "EXAM_STACK"
 """Environment variable that every process of a stack carries; its value is the stack's folder."""
 
 MAX_READ = 64 * 2**20
-STATES = {
-    "RUNNING": "running",
-    "STARTING": "starting",
-    "BACKOFF": "failed",
-    "FATAL": "failed",
-    "EXITED": "failed",
-}
 
 
 class ProcessRuntime:
@@ -123,8 +116,11 @@ class ProcessStack:
 
     def status(self) -> tuple[ServiceStatus, ...]:
         """See `RunningStack.status`."""
-        found = {entry["name"]: entry for entry in self._rpc().getAllProcessInfo()}
-        return tuple(self._status(spec, found[spec.name]) for spec in self._services.values())
+        found = {entry["name"]: Entry.of(entry) for entry in self._rpc().getAllProcessInfo()}
+        return tuple(
+            status(spec, self.endpoint(spec.name) if spec.ready else "", found[spec.name])
+            for spec in self._services.values()
+        )
 
     def variables(self) -> dict[str, str]:
         """See `RunningStack.variables`."""
@@ -136,7 +132,7 @@ class ProcessStack:
         return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(self._log_file(service))]
 
     def _log_file(self, service: str) -> Path:
-        self._spec(service)
+        spec_of(self._services, service)
         return self.plan.folder / "logs" / f"{service}.log"
 
     def logs(self, service: str, lines: int = 200) -> str:
@@ -150,7 +146,7 @@ class ProcessStack:
 
     def restart(self, service: str) -> float:
         """See `Stack.restart`."""
-        spec = self._spec(service)
+        spec = spec_of(self._services, service)
         began = time.monotonic()
         with contextlib.suppress(xmlrpc.client.Fault):
             self._rpc().stopProcess(service)
@@ -239,11 +235,6 @@ class ProcessStack:
                 return None
         return current
 
-    def _spec(self, service: str) -> ServiceSpec:
-        if service not in self._services:
-            raise UsageError(f"There is no service {service!r}; there are: {', '.join(self._services)}.")
-        return self._services[service]
-
     def _rpc(self) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{_socket(self.plan.folder)}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
@@ -262,11 +253,10 @@ class ProcessStack:
         url = self.endpoint(spec.name) + spec.ready
 
         def ready() -> bool:
-            try:
-                return httpx.get(url, timeout=2.0).status_code == 200
-            except httpx.HTTPError:
-                self._fail_early(spec.name)
-                return False
+            if answers(url):
+                return True
+            self._fail_early(spec.name)
+            return False
 
         try:
             until(ready, max(1.0, seconds))
@@ -278,16 +268,7 @@ class ProcessStack:
             raise self._not_ready(service, "ends again and again")
 
     def _not_ready(self, service: str, what: str) -> NotReady:
-        end = self.logs(service, 12).strip() or "(no log)"
-        return NotReady(self.name, f"{service} {what}. The end of its log:\n{end}", f"Run `exam logs {service}`.")
-
-    def _status(self, spec: ServiceSpec, found: Mapping[str, Any]) -> ServiceStatus:
-        state = STATES.get(found["statename"], "stopped")
-        url = self.endpoint(spec.name) if spec.ready else ""
-        if state == "running" and spec.ready and not _answers(url + spec.ready):
-            state = "starting"
-        detail = str(found["description"] if state == "running" else found["spawnerr"] or found["description"])
-        return ServiceStatus(name=spec.name, state=state, url=url, pid=found["pid"] or None, detail=detail)
+        return not_ready(self.name, service, what, self.logs(service, LOG_LINES))
 
     def _environment(self) -> dict[str, str]:
         home = self.plan.folder / "home"
@@ -398,13 +379,6 @@ def _taken(port: int) -> bool:
         except OSError:
             return True
     return False
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2.0).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def _socket(folder: Path) -> Path:

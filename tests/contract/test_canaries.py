@@ -8,18 +8,24 @@ import subprocess
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
 import pytest
 from docker.errors import NotFound
-from kits import needs_engine
+from kits import ComposeKit, needs_engine, running
 from needles import seen
 
+from harness import scenario as scenarios
+from harness.errors import EnvironmentFault
+from harness.layout import site_in
+from harness.probes.load import duet, sent_by
+from harness.runtime.base import StackPlan
 from harness.runtime.compose import ComposeStack
 from harness.runtime.compose.engine import ROOT, client, tag
 from harness.session import Session
+from harness.workspace import copy_tree
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +34,8 @@ SEED = 918273645
 DATASET = "nycflights13"
 TO_BOX = ("__init__.py", "errors.py", "text.py", "waiting.py", "client", "runtime/__init__.py", "runtime/programs.py")
 """Parts of the harness that the box has, besides runtime/inside."""
+
+STACKS = ("candidate", "reference")
 
 
 class Chunks:
@@ -113,13 +121,18 @@ def test_no_layer_of_the_candidates_image_holds_a_hidden_file_or_the_dataset(con
                 client().images.remove(name, force=True, noprune=True)
 
 
-def test_a_running_box_holds_nothing_hidden(tiny_root: Path, tmp_path: Path) -> None:
-    needs_engine()
+@pytest.fixture
+def pack(tiny_root: Path, tmp_path: Path) -> Path:
+    """The tiny scenario, with a canary in all that candidates must not have."""
     shutil.copytree(tiny_root / "tiny", tmp_path / "pack" / "tiny")
-    scenario = tmp_path / "pack" / "tiny"
     public = ("workspace", "BRIEF.md", "shortcuts/shouts/expect.toml")
-    assert plant(scenario, public) >= 8
-    session = Session(tmp_path / "home", [tmp_path / "pack"])
+    assert plant(tmp_path / "pack" / "tiny", public) >= 8
+    return tmp_path / "pack"
+
+
+def test_a_running_box_holds_nothing_hidden(pack: Path, tmp_path: Path) -> None:
+    needs_engine()
+    session = Session(tmp_path / "home", [pack])
     session.start("tiny", SEED, name="canary", runtime="compose")
     try:
         stack = session.stack(session.attempt("canary"))
@@ -135,5 +148,61 @@ def test_a_running_box_holds_nothing_hidden(tiny_root: Path, tmp_path: Path) -> 
             assert seen([json.dumps(box.attrs).encode()], needles) == set(), name
             assert box.attrs["Config"]["Image"] == f"exam-box:{tag()}"
         assert seen([stack.container("box").exec_run(["env"], user="1000")[1]], needles) == set()
+        running = stack.container("box").exec_run(["sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null"], user="1000")[1]
+        told = ["WORD_FILE=", "JUPYTER_TOKEN="]
+        assert seen([running], [*needles, *told]) == set(told), "what services and JupyterLab are told, and no more"
     finally:
         session.down("canary")
+
+
+def test_the_load_driver_holds_nothing_hidden_and_sends_to_both_stacks(pack: Path, tmp_path: Path) -> None:
+    """Its Python reads what the candidate's service answers: whoever took it over would find nothing."""
+    needs_engine()
+    kit = ComposeKit(tmp_path / "home")
+    with ExitStack() as stacks:
+        both = [stacks.enter_context(running(kit, plan_of(pack, tmp_path / name), 90.0)) for name in STACKS]
+        urls = {name: stack.endpoint("serving") for name, stack in zip(STACKS, both, strict=True)}
+        driving = kit.runtime.driving(both)
+        send = stacks.enter_context(driving)
+        with sent_by(send):
+            found = duet(urls, [{"rows": []}] * 4, None, rate=10, seconds=2, seed=SEED)
+        driver = driving._container  # type: ignore[attr-defined]
+        driver.reload()
+        needles = [CANARY, str(SEED), DATASET]
+        assert seen(driver.export(), needles) == set()
+        assert seen([json.dumps(driver.attrs).encode()], needles) == set()
+        assert driver.attrs["Mounts"] == []
+        image = client().images.get(f"exam-driver:{tag()}")
+        assert set(driver.attrs["Config"]["Env"]) == set(image.attrs["Config"]["Env"]), (
+            "it is told nothing by variables"
+        )
+        assert driver.attrs["HostConfig"]["NanoCpus"] > 0
+        assert driver.attrs["HostConfig"]["MemorySwap"] == driver.attrs["HostConfig"]["Memory"] > 0
+        assert found.intended.size > 10
+        for name, stack in zip(STACKS, both, strict=True):
+            assert "501" in found.first[name], "the page of this scenario takes no questions, and says so"
+            assert send is not None
+            with pytest.raises(EnvironmentFault, match="no address of a stack"):
+                send(json.dumps({"urls": {name: "http://127.0.0.1:9/predict"}}).encode(), 5.0)
+            assert stack.name == name
+
+
+def plan_of(pack: Path, folder: Path) -> StackPlan:
+    scenario = scenarios.load(pack / "tiny")
+    site = site_in(folder)
+    copy_tree(scenario.folder / "workspace", site.workspace)
+    clock = folder / "clock"
+    clock.write_text("2024-06-01\n", encoding="utf-8")
+    return StackPlan(
+        name=folder.name,
+        folder=folder / "run",
+        scenario=scenario.folder,
+        workspace=site.workspace,
+        registry=site.registry,
+        private=site.private,
+        clock=clock,
+        services=scenario.spec.service,
+        jobs=scenario.spec.job,
+        environment=scenario.spec.environment,
+        graded=True,
+    )

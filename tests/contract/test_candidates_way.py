@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from kits import needs_engine
@@ -20,6 +22,8 @@ from harness.grading import lay_out_submission
 from harness.layout import Layouts
 from harness.model import Outcome
 from harness.runtime.compose import ComposeStack
+from harness.runtime.compose.engine import Failures
+from harness.runtime.inside import places
 from harness.session import Attempt, Session
 from harness.waiting import until
 from harness.workspace import digests
@@ -38,7 +42,7 @@ class Box:
         self.name = str(self.stack.container("box").name)
 
     def run(self, *words: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        command = ["docker", "exec", "-i", "--user", "1000", self.name, *words]
+        command = ["docker", "exec", "-i", "--user", "1000", "-w", places.WORKSPACE, self.name, *words]
         return subprocess.run(command, input=said, capture_output=True, timeout=500, check=False)
 
     def exam(self, *words: str, said: bytes = b"") -> str:
@@ -151,8 +155,8 @@ def test_the_whole_way_of_a_scenario(name: str, layouts: Layouts, tmp_path: Path
         healthy = layouts.healthy(scenario, variants.draw(scenario, SEED))
         later = outcomes_to_come(healthy.private / "arrivals")
         assert seen(box.stack.container("traffic").get_archive("/private")[0], later) == later, "the search finds them"
-        for mount in box.stack.container("box").attrs["Mounts"]:
-            assert seen(box.stack.container("box").get_archive(mount["Destination"])[0], later) == set()
+        nothing_to_come(box.stack, "box", later)
+        nothing_to_come(box.stack, "registry", later)
         assert json.loads(box.curl("/status"))["minutes_left"] > 100
         before = {one["check"]: one["ok"] for one in json.loads(box.curl("/check", {}))}
         assert before["services are ready"] is True
@@ -167,8 +171,9 @@ def test_the_whole_way_of_a_scenario(name: str, layouts: Layouts, tmp_path: Path
         box.exam("restart", "serving")
         after = {one["check"]: one["ok"] for one in json.loads(box.exam("check", "--json"))}
         assert set(after.values()) == {True}
-        rehearsed = json.loads(box.exam("rehearse", "--json"))
+        rehearsed = rehearse(box, "Answers were stale.", later)
         assert rehearsed["boots"], rehearsed["sentence"]
+        nothing_to_come(box.stack, "registry", later)
         assert {one["check"]: one["ok"] for one in rehearsed["checks"]} == after, rehearsed["checks"]
         assert "Handed in" in box.exam("submit", "--yes")
         submission = session.submit(session.attempt("ada"))
@@ -177,6 +182,28 @@ def test_the_whole_way_of_a_scenario(name: str, layouts: Layouts, tmp_path: Path
     place.mkdir()
     lay_out_submission(submission.archive, scenario, healthy, place / "workspace", place / "registry")
     assert digests(place / "workspace" / "feeds") == digests(healthy.workspace / "feeds")
+
+
+def nothing_to_come(stack: ComposeStack, name: str, later: set[str]) -> None:
+    """What lies in a container's volumes says nothing of the days to come."""
+    for mount in stack.container(name).attrs["Mounts"]:
+        assert seen(stack.container(name).get_archive(mount["Destination"])[0], later) == set(), mount["Destination"]
+
+
+def rehearse(box: Box, mark: str, later: set[str]) -> dict[str, Any]:
+    """Rehearse, and look into the room meanwhile: it holds the workspace, and nothing of days to come."""
+    room = box.stack.container("rehearsal")
+    found: set[str] = set()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        said = pool.submit(box.exam, "rehearse", "--json")
+        while not said.done():
+            with suppress(*Failures):  # it begins anew after each rehearsal
+                packed = room.exec_run(["tar", "-cf", "-", "/workspace", "/registry", "/tmp"], stream=True)[1]
+                found |= seen(packed, {mark, *later})
+            time.sleep(1.0)
+    assert found == {mark}, "the search finds what is there"
+    rehearsed: dict[str, Any] = json.loads(said.result())
+    return rehearsed
 
 
 def outcomes_to_come(arrivals: Path) -> set[str]:

@@ -11,25 +11,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from docker.models.containers import Container
-from kits import needs_engine
+from kits import Live, needs_engine, told
 
 from harness.led import Led
-from harness.runtime.compose import ComposeStack
 from harness.runtime.compose.engine import HOME, ROOT, STACK, client, containers
+from harness.runtime.inside import door
 from harness.session import Session
 from harness.waiting import until
 
 pytestmark = pytest.mark.slow
 
-QUOTA_MIB = 64
+QUOTA_MIB = 256
 REGISTRY = """
 [[service]]
 name = "registry"
@@ -46,37 +43,6 @@ for name in sys.argv[1:]:
             if s.connect_ex((name, port)) == 0:
                 print(name, port)
 """
-
-
-@dataclass(frozen=True)
-class Live:
-    """One attempt in containers."""
-
-    session: Session
-    name: str
-
-    @property
-    def stack(self) -> ComposeStack:
-        stack = self.session.stack(self.session.attempt(self.name))
-        assert isinstance(stack, ComposeStack)
-        return stack
-
-    def of(self, service: str) -> Container:
-        return self.stack.container(service)
-
-    def shell(self, command: str, service: str = "box") -> tuple[int, str]:
-        """Exit code and output of a shell command; in the box as the candidate."""
-        user = "1000" if service == "box" else ""
-        code, output = self.of(service).exec_run(["/bin/sh", "-c", command], user=user)
-        return code, output.decode("utf-8", "replace")
-
-    def answers(self) -> bool:
-        """Whether the page and the proctor answer within two seconds."""
-        led = Led(self.stack)
-        urls = (f"{self.stack.endpoint('serving')}/word", f"{led.url}/health")
-        with suppress(httpx.HTTPError):
-            return all(httpx.get(url, timeout=2.0).status_code == 200 for url in urls)
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +70,8 @@ def session(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 @pytest.fixture(scope="module")
 def eve(session: Session) -> Live:
     """The attempt from which everything is tried."""
-    before = os.environ.get("WORKSPACE_MIB")
-    os.environ["WORKSPACE_MIB"] = str(QUOTA_MIB)
-    try:
+    with told(WORKSPACE_MIB=QUOTA_MIB):
         session.start("tiny", 1, name="eve", runtime="compose")
-    finally:
-        os.environ.pop("WORKSPACE_MIB")
-        if before is not None:
-            os.environ["WORKSPACE_MIB"] = before
     return Live(session, "eve")
 
 
@@ -141,6 +101,8 @@ def test_no_container_has_the_engines_socket_or_a_folder_of_the_host(eve: Live) 
         assert each.attrs["HostConfig"]["ReadonlyRootfs"], each.name
         assert each.attrs["HostConfig"]["PidsLimit"] > 0, each.name
         assert each.attrs["HostConfig"]["Memory"] > 0, each.name
+        assert each.attrs["HostConfig"]["MemorySwap"] == each.attrs["HostConfig"]["Memory"], each.name
+        assert each.attrs["HostConfig"]["NanoCpus"] > 0, each.name
         assert each.attrs["HostConfig"]["LogConfig"]["Config"]["max-size"], each.name
         assert not each.attrs["HostConfig"]["Privileged"], each.name
 
@@ -153,10 +115,15 @@ def test_what_is_published_is_published_on_this_machine_alone(eve: Live) -> None
 
 
 def test_other_containers_answer_on_the_ports_of_their_services_alone(eve: Live) -> None:
-    names = ["registry", "traffic", "proctor", "rehearsal"]
+    names = ["box", "registry", "traffic", "proctor", "rehearsal", "door"]
     code, output = eve.of("box").exec_run(["python", "-c", SCAN, *names], user="1000")
     assert code == 0, output
-    assert set(output.decode().splitlines()) == {"registry 5000", "proctor 8088", "rehearsal 8089"}
+    found = set(output.decode().splitlines())
+    own = {"box 3000", "box 8888"}
+    assert found >= own, "the scan finds what listens"
+    assert found - own == {
+        "registry 5000", "proctor 8088", "rehearsal 8089", *(f"door {port}" for port in door.BEHIND)
+    }  # fmt: skip
 
 
 def test_keeper_and_layout_are_in_no_network(eve: Live) -> None:
@@ -256,7 +223,7 @@ def test_a_full_disk_is_ended_at_the_quota_and_can_be_tidied(eve: Live, ada: Liv
     code, _ = eve.shell(f"timeout 60 sh -c '{writer}'")
     assert code == 137, "its writer was killed"
     taken = int(eve.shell("du -sm /workspace")[1].split()[0])
-    assert QUOTA_MIB < taken < 6 * QUOTA_MIB
+    assert QUOTA_MIB < taken < 2 * QUOTA_MIB
     assert "writers are ended" in eve.of("box").logs(tail=20).decode()
     assert eve.shell("rm fill.*; sleep 5; echo tidy")[1] == "tidy\n", "who tidies up is left alone"
     until(eve.answers, 60.0)
@@ -286,6 +253,7 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
     before = eve.shell("cat note.txt")[1]
     assert eve.shell("exam restart serving")[0] == 0
     started = httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"]
+    published = {port: eve.stack.published(port) for port in door.BEHIND}
     everything = [each for each in containers({STACK: str(eve.stack.plan.folder)}) if each.status == "running"]
     for each in everything:
         each.kill()
@@ -293,6 +261,7 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
         each.start()
     until(eve.answers, 60.0)
     assert eve.shell("cat note.txt")[1] == before
+    assert {port: eve.stack.published(port) for port in door.BEHIND} == published, "on the same ports"
     assert httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"] == started, "the clock went on"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -18,11 +20,11 @@ from harness import scenario as scenarios
 from harness.errors import ScenarioError
 from harness.model import ServiceSpec
 from harness.runtime.compose import description
-from harness.runtime.inside import door, job
+from harness.runtime.inside import disk, door, job, places, users
 from harness.runtime.inside.after import answers
 from harness.runtime.inside.keeper import Keeper, Outside, serve
 from harness.runtime.inside.supervised import programs
-from harness.runtime.inside.warden import Warden, processes, used
+from harness.runtime.inside.warden import Limits, Volume, Warden, processes
 from harness.runtime.programs import Program, configuration
 
 
@@ -150,26 +152,207 @@ def test_the_end_of_a_jobs_output_is_kept() -> None:
     assert len(str(said["output"])) == job.OUTPUT_BYTES
 
 
-def test_the_warden_ends_writers_while_the_disk_fills_and_leaves_tidying_alone(tmp_path: Path) -> None:
-    other = 65534  # nobody: what runs as the tests' own user is not its business
-    quota = 4 * 2**20
-    warden = Warden(str(tmp_path), quota, supervisor=-1, owner=other)
-    if os.getuid() != 0:
-        pytest.skip("only root may run a process as another user")
-    sleeper = subprocess.Popen(["sleep", "300"], user=other)
+def deep(root: Path, folders: int) -> None:
+    """A path of so many folders, longer than the system names, with a file at its end."""
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(folders):
+        os.mkdir("deep", dir_fd=here)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(os.open("end", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+
+
+def test_what_a_folder_takes_is_every_name_and_each_files_blocks_once(tmp_path: Path) -> None:
+    empty = disk.taken(str(tmp_path))
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    folders = sum(each.stat().st_blocks * 512 for each in (tmp_path / "a", tmp_path / "a" / "b"))
+    big = tmp_path / "a" / "big"
+    big.write_bytes(os.urandom(2**20))
+    os.sync()
+    (tmp_path / "a" / "b" / "same").hardlink_to(big)
+    (tmp_path / "outside").symlink_to("/")
+    (tmp_path / "empty").touch()
+    found = disk.taken(str(tmp_path))
+    assert (empty.bytes, empty.names) == (0, 0)
+    assert found.names == 6
+    assert found.bytes == big.stat().st_blocks * 512 + folders
+    assert disk.taken(str(tmp_path / "nonesuch")).names == 0
+
+
+def test_a_tree_deeper_than_a_recursion_is_measured_and_one_deeper_than_can_be_opened_counts_as_full(
+    tmp_path: Path,
+) -> None:
+    deep(tmp_path, 1500)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        assert sleeper.pid in dict(processes(other))
-        assert warden.look() == []
-        (tmp_path / "big").write_bytes(os.urandom(6 * 2**20))
-        assert used(str(tmp_path)) > quota
-        assert warden.look() == [sleeper.pid]
-        sleeper.wait(10)
-        (tmp_path / "big").write_bytes(os.urandom(5 * 2**20))
-        sleeper = subprocess.Popen(["sleep", "300"], user=other)
-        assert warden.look() == [], "less than before"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+        assert disk.taken(str(tmp_path)).names == 1501
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+        assert Limits(2**40).closed(disk.taken(str(tmp_path)))
     finally:
-        sleeper.kill()
-        sleeper.wait()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        subprocess.run(["rm", "-rf", str(tmp_path / "deep")], check=True)
+
+
+def test_a_look_ends_though_a_folder_holds_more_names_than_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "MOST", 20)
+    for number in range(50):
+        (tmp_path / str(number)).touch()
+    assert disk.taken(str(tmp_path)).names == 21
+
+
+def test_what_was_measured_is_passed_on_whole_or_as_nothing(tmp_path: Path) -> None:
+    place = str(tmp_path / "taken")
+    assert disk.got(place) == disk.Taken()
+    disk.put(disk.Taken(7, 3, 1.5), place)
+    assert disk.got(place) == disk.Taken(7, 3, 1.5)
+    Path(place).write_text("[1]", encoding="utf-8")
+    assert disk.got(place) == disk.Taken()
+
+
+NOBODY = 54321
+"""A user whom no machine has: what runs as the tests' own is not a warden's business."""
+
+QUOTA = 4 * 2**20
+
+
+class Watched:
+    """A volume whose measurements are told, with a warden that looks at it, and a writer to be ended."""
+
+    def __init__(self) -> None:
+        if os.getuid() != 0:
+            pytest.skip("only root may run a process as another user")
+        self.now, self.left = disk.Taken(), 2**40
+        self.sleeper = self.sleep()
+        self.spared = self.sleep()
+        limits = Limits(QUOTA, floor=2**30, names=100)
+        volume = Volume("/watched", NOBODY, lambda: self.now)
+        self.warden = Warden(volume, limits, self.spared.pid, lambda: self.left, self._end)
+
+    def _end(self, user: int) -> None:
+        assert user == NOBODY
+        self.sleeper.kill()
+        self.spared.kill()
+
+    @staticmethod
+    def sleep() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["sleep", "300"], user=NOBODY)
+
+    def look(self, mib: float = 0, names: int = 0, left: int = 2**40) -> str:
+        self.now, self.left = disk.Taken(int(mib * 2**20), names, time.monotonic()), left
+        return self.warden.look()
+
+    def ended(self) -> tuple[bool, bool]:
+        """Whether the writer was ended, and the supervisor; whoever was begins anew."""
+        found = []
+        for name in ("sleeper", "spared"):
+            try:
+                getattr(self, name).wait(0.3)
+                found.append(True)
+            except subprocess.TimeoutExpired:
+                found.append(False)
+        if found[0]:
+            self.sleeper = self.sleep()
+        return found[0], found[1]
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    here = Watched()
+    yield here
+    for each in (here.sleeper, here.spared):
+        each.kill()
+        each.wait()
+
+
+def test_the_warden_ends_writers_while_the_disk_fills_and_leaves_tidying_alone(watched: Watched) -> None:
+    assert watched.sleeper.pid in dict(processes(NOBODY))
+    assert watched.look(3) == ""
+    assert "takes 6 MiB of 4" in watched.look(6)
+    assert watched.ended() == (True, False)
+    assert watched.look(7) == "", "what the ended ones wrote since they were measured"
+    assert watched.look(5) == "", "less than before"
+    assert watched.look(5, names=50) != "", "more names"
+    assert watched.ended() == (True, False)
+
+
+def test_names_without_content_have_a_quota_too(watched: Watched) -> None:
+    assert "101 names of 100" in watched.look(0, names=101)
+    assert watched.ended() == (True, False)
+
+
+def test_who_goes_on_at_the_next_look_is_ended_with_the_supervisor(watched: Watched) -> None:
+    assert watched.look(5)
+    assert watched.ended() == (True, False)
+    assert watched.look(6) == ""
+    watched.warden.look()  # the same measurement once more: it says nothing new
+    assert watched.ended() == (False, False)
+    assert watched.look(7)
+    assert watched.ended() == (True, True)
+
+
+def test_nothing_runs_above_twice_the_quota_whether_it_grows_or_not(watched: Watched) -> None:
+    assert watched.look(9)
+    assert watched.ended() == (True, True)
+    watched.warden.look()
+    assert watched.ended()[0]
+    assert watched.look(7, names=201)
+    assert watched.ended()[0]
+
+
+def test_a_disk_that_others_need_is_not_filled_by_what_no_name_shows(watched: Watched) -> None:
+    assert watched.look(1, left=2**31) == ""
+    assert "MiB left" in watched.look(1, left=2**29)
+    assert watched.ended() == (True, False)
+    assert watched.look(1, left=2**29) == "", "it takes nothing more"
+
+
+FIRST = """
+import os, subprocess, time
+from pathlib import Path
+from harness.runtime.inside import users
+from harness.runtime.inside.warden import processes
+
+assert os.getpid() == 1, "only where nothing but this is seen"
+theirs = subprocess.Popen(["sleep", "300"], user=54321)
+ours = subprocess.Popen(["sleep", "300"])
+if os.fork() == 0:
+    os.setuid(54321)
+    while True:
+        if os.fork():
+            os._exit(0)
+time.sleep(0.2)
+users.end_all(54321)
+assert theirs.wait(10) == -9
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    while os.waitpid(-1, os.WNOHANG)[0]:
+        pass
+    if not list(processes(54321)):
+        break
+print(len(list(processes(54321))), ours.poll(), os.getresuid())
+ours.kill()
+"""
+
+
+def test_a_chain_of_forks_does_not_escape_and_only_that_users_processes_are_ended() -> None:
+    """In a process namespace of its own. Each link lives for less than a look at /proc takes."""
+    namespace = ["unshare", "--fork", "--pid", "--kill-child", "--mount-proc"]
+    if os.getuid() != 0 or subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may make a process namespace")
+    words = [*namespace, sys.executable, "-c", FIRST]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "0 None (0, 0, 0)", done.stderr
+
+
+def test_all_processes_are_ended_by_the_first_of_a_container_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("this would end what is not the test's"))
+    with pytest.raises(PermissionError):
+        users.end_all(NOBODY)
 
 
 def test_a_program_waits_for_what_it_comes_after() -> None:
@@ -218,7 +401,7 @@ def test_more_services_than_ports_are_refused_and_every_port_has_a_door() -> Non
     many = [ServiceSpec(name=f"s{n}", owner="candidate", command=("bin/s",), ready="/") for n in range(3)]
     with pytest.raises(ScenarioError, match="s2"):
         description.ports(many)
-    for home, ports in description.PORTS.items():
+    for home, ports in places.PORTS.items():
         assert all(door.BEHIND[port] == home for port in ports)
     assert "server s box:3000 " in door.configuration()
 

@@ -10,10 +10,6 @@ from harness.model import JobSpec, ServiceSpec
 from harness.runtime.inside import places
 from harness.runtime.programs import Places
 
-REGISTRY_PORT = 5000
-PORTS: Mapping[str, Sequence[int]] = {"registry": (REGISTRY_PORT,), "box": (3000, 3001), "traffic": (7001, 7002)}
-"""The ports of services in each container, in the order of scenario.toml; the door publishes them all."""
-
 ALLOWED_HOSTS = "registry:*,registry,localhost:*,127.0.0.1:*"
 """MLflow answers 403 to a Host that it does not know: the name in the network, and the published address."""
 
@@ -30,7 +26,7 @@ def ports(services: Iterable[ServiceSpec]) -> dict[str, int]:
 
     Raises ScenarioError when a container has more of them than ports are published.
     """
-    left = {name: iter(numbers) for name, numbers in PORTS.items()}
+    left = {name: iter(numbers) for name, numbers in places.PORTS.items()}
     found = {}
     for spec in services:
         if spec.ready:
@@ -67,7 +63,7 @@ def described(
         host="0.0.0.0",
     )
     return {
-        "containers": {name: _container(name, services, filled, address) for name in PORTS},
+        "containers": {name: _container(name, services, filled, address) for name in places.PORTS},
         "jobs": {job.name: _command([filled.fill(word) for word in job.command]) for job in jobs},
         "environment": {name: filled.fill(value) for name, value in environment.items()},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -15,13 +14,19 @@ from docker.models.containers import Container
 from harness.errors import EnvironmentFault
 from harness.model import SendLoad
 from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, STARTER, Failures, client, starter, tag
+from harness.runtime.compose.execs import ask
 from harness.runtime.compose.stack import ComposeStack
+from harness.runtime.inside import places
 
 DRIVE = (
-    'd=$(mktemp -d) && cat >"$d/plan.json" && python -m harness.probes.load_driver "$d" >&2'
+    f'd=$(mktemp -d) && cat >"$d/plan.json" && {" ".join(places.PYTHON)} harness.probes.load_driver "$d" >&2'
     ' && cat "$d/driver.json" && echo && cat "$d/sent.jsonl" && rm -r "$d"'
 )
 GRACE_SECONDS = 30.0
+MAX_SENT = 64 * 2**20
+"""A request sent is some hundred bytes; what the candidate's service answered makes no line longer than a sentence."""
+
+MEMORY = "1g"
 
 
 class DriverContainer(AbstractContextManager[SendLoad | None]):
@@ -60,7 +65,9 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
             security_opt=["no-new-privileges=true"],
             read_only=True,
             tmpfs={"/tmp": "size=256m,mode=1777"},
-            mem_limit="1g",
+            mem_limit=MEMORY,
+            memswap_limit=MEMORY,
+            nano_cpus=2 * 10**9,
             pids_limit=128,
             init=True,
             network_mode="none",
@@ -83,16 +90,14 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
         """Send a plan, given as JSON with addresses of this machine; raises EnvironmentFault when the driver died."""
         assert self._container is not None
         command = ["docker", "exec", "-i", str(self._container.name), "sh", "-c", DRIVE]
-        try:
-            done = subprocess.run(
-                command, input=self._inside(plan), capture_output=True, timeout=seconds + GRACE_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise EnvironmentFault("The load driver did not end in time.", "Run it again.") from None
-        if done.returncode != 0:
-            end = done.stderr.decode(errors="replace")[-600:]
-            raise EnvironmentFault(f"The load driver died with exit code {done.returncode}: {end}")
-        driver, _, sent = done.stdout.partition(b"\n")
+        said = ask(command, seconds + GRACE_SECONDS, MAX_SENT, self._inside(plan))
+        if said.late:
+            raise EnvironmentFault("The load driver did not end in time.", "Run it again.")
+        if said.flooded:
+            raise EnvironmentFault(f"The load driver said more than {MAX_SENT >> 20} MiB.", "Run it again.")
+        if said.code != 0:
+            raise EnvironmentFault(f"The load driver died with exit code {said.code}: {said.sentence(600)}")
+        driver, _, sent = said.out.partition(b"\n")
         return sent, driver
 
     def _inside(self, plan: bytes) -> bytes:

@@ -6,6 +6,7 @@ Compose describes and creates (`docker compose`, the only tool that reads compos
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,9 @@ ATTEMPT, STACK, HOME, STARTER = f"{PREFIX}attempt", f"{PREFIX}stack", f"{PREFIX}
 SERVICE_LABEL = "com.docker.compose.service"
 IMAGES = ("tools", "registry", "box", "private", "driver")
 COMMAND_SECONDS = 120.0
+ENGINE = (25, 0, 5)
+"""The oldest engine: before it, an internal network passed questions for names on to the world (CVE-2024-29018)."""
+
 ADDRESS = os.environ.get("EXAM_ADDRESS", "127.0.0.1")
 """Where the door publishes, and where this machine finds it: of a remote engine an address that leads to it."""
 
@@ -60,12 +64,29 @@ def tag() -> str:
 def engine_problem() -> str | None:
     """Why no stack can run in containers here, as one sentence; None where it can."""
     try:
-        client()
-        _run(["version"], {})
+        need()
     except EnvironmentFault as exc:
-        return str(exc)
+        return f"{exc} {exc.next_step}".strip()
+    return None
+
+
+def need() -> None:
+    """Raise EnvironmentFault where no stack can run in containers."""
+    old = too_old(str(client().version()["Version"]))
+    if old:
+        raise EnvironmentFault(old, "Update the engine; `exam doctor` looks.")
+    _run(["version"], {})
     missing = missing_images()
-    return f"Images are missing: {', '.join(missing)}; `make images` makes them." if missing else None
+    if missing:
+        raise EnvironmentFault(f"Images are missing: {', '.join(missing)}.", "Run `make images` once.")
+
+
+def too_old(version: str) -> str | None:
+    """Why an engine of this version does not do, as one sentence; None where it does."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found and tuple(int(part or 0) for part in found.groups()) >= ENGINE:
+        return None
+    return f"The Docker engine is {version}; {'.'.join(map(str, ENGINE))} or later keeps a stack from the world."
 
 
 def missing_images() -> list[str]:

@@ -9,8 +9,11 @@ import threading
 from typing import Any
 
 from harness.errors import StackError
+from harness.runtime.inside import places
 
 DEADLINE_S = 60.0
+MAX_LINE = 64 * 2**20
+"""A listing of as many names as a workspace may hold, at a thousand characters each, fits."""
 
 
 class Files:
@@ -62,7 +65,7 @@ class Files:
         try:
             process.stdin.write(asked)
             process.stdin.flush()
-            said: dict[str, Any] = json.loads(process.stdout.readline() or b"(nothing)")
+            said: dict[str, Any] = json.loads(process.stdout.readline(MAX_LINE) or b"(nothing)")
             got = process.stdout.read(said["size"])
             if len(got) != said["size"]:
                 raise ValueError("its answer ends too early")
@@ -73,7 +76,7 @@ class Files:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                ["docker", "exec", "-i", self._container, "python", "-m", "harness.runtime.inside.keeper"],
+                ["docker", "exec", "-i", self._container, *places.PYTHON, "harness.runtime.inside.keeper"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

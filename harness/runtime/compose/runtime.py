@@ -17,7 +17,7 @@ from docker.errors import NotFound
 from harness.errors import AttemptError, EnvironmentFault
 from harness.model import SendLoad
 from harness.runtime.base import Progress, RunningStack, StackPlan
-from harness.runtime.compose import engine
+from harness.runtime.compose import engine, ports
 from harness.runtime.compose.description import container_of
 from harness.runtime.compose.driver import DriverContainer
 from harness.runtime.compose.engine import HOME, STACK, STARTER, Failures, client, compose, containers
@@ -25,7 +25,9 @@ from harness.runtime.compose.stack import ComposeStack
 from harness.runtime.compose.volumes import fill, private_files
 from harness.runtime.inside import places
 
-PORT_VARIABLES = {3000: "PORT_SERVING", 5000: "PORT_REGISTRY", 7001: "PORT_7001"}
+TRIES = 5
+"""Between choosing a port and publishing it somebody else may take it."""
+
 LEADING = ("proctor", "rehearsal")
 """Containers of an attempt that a proctor leads."""
 
@@ -42,9 +44,7 @@ class ComposeRuntime:
 
     def up(self, plan: StackPlan, deadline_s: float, progress: Progress) -> RunningStack:
         """See `Runtime.up`."""
-        problem = engine.missing_images()
-        if problem:
-            raise EnvironmentFault(f"Images are missing: {', '.join(problem)}.", "Run `make images` once.")
+        engine.need()
         plan.folder.mkdir(parents=True, exist_ok=True)
         (plan.folder / "stack.json").write_text(plan.model_dump_json(indent=1), encoding="utf-8")
         try:
@@ -52,7 +52,7 @@ class ComposeRuntime:
             services = services_of(plan)
             _create(stack, services, self._home)
             progress("the volumes are filled")
-            _start(stack, services)
+            _start(stack, services, self._home)
             stack.boot(deadline_s, progress)
         except BaseException:
             self.down(plan.folder)
@@ -157,37 +157,54 @@ def _told(plan: StackPlan, home: str) -> dict[str, str]:
         "SCENARIO": "",  # whatever stands in this environment: nothing is drawn in there
         "SEED": "",
         "TOKEN": secrets.token_urlsafe(24) if live else "",
-        **{PORT_VARIABLES[port]: str(number) for port, number in _fixed(plan).items()},
+        **{ports.VARIABLES[port]: str(number) for port, number in ports.choose(_fixed(plan)).items()},
     }
 
 
 def _fixed(plan: StackPlan) -> dict[int, int]:
-    """Port in the network -> the port that was asked for here. Raises EnvironmentFault for one that cannot be fixed."""
-    known = ComposeStack(plan)
-    found = {}
-    for service, number in plan.ports.items():
-        inner = int(known.urls()[service].rsplit(":", 1)[1])
-        if inner not in PORT_VARIABLES:
-            raise EnvironmentFault(f"The port of {service} cannot be fixed in containers.", "Start without --port.")
-        found[inner] = number
-    return found
+    """Port in the network -> the port that was asked for here."""
+    urls = ComposeStack(plan).urls()
+    return {int(urls[service].rsplit(":", 1)[1]): number for service, number in plan.ports.items()}
 
 
-def _start(stack: ComposeStack, services: Sequence[str]) -> None:
+def _start(stack: ComposeStack, services: Sequence[str], home: str) -> None:
     """Start the containers, all at once."""
 
     def start(name: str) -> None:
-        try:
-            stack.container(name).start()
-        except Failures as exc:
-            said = str(exc)
-            raise EnvironmentFault(
-                f"The container {name} does not start: {said[-300:]}",
-                "End what listens on the port, or start without --port." if "port" in said else "",
-            ) from exc
+        if name == "door":
+            _open(stack, home)
+        else:
+            _begin(stack, name)
 
     with ThreadPoolExecutor(max_workers=len(services)) as pool:
         list(pool.map(start, services))
+
+
+def _begin(stack: ComposeStack, name: str) -> None:
+    try:
+        stack.container(name).start()
+    except Failures as exc:
+        said = str(exc)
+        raise EnvironmentFault(
+            f"The container {name} does not start: {said[-300:]}",
+            "End what listens on the port, or start without --port." if "port" in said else "",
+        ) from exc
+
+
+def _open(stack: ComposeStack, home: str) -> None:
+    """Start the door; where a port that was chosen is taken, it is made anew with others. Raises EnvironmentFault."""
+    plan = stack.plan
+    for left in reversed(range(TRIES)):
+        try:
+            _begin(stack, "door")
+            return
+        except EnvironmentFault as exc:
+            said = str(exc)
+            if not left or not ports.refused(said) or any(f":{number}" in said for number in plan.ports.values()):
+                raise
+        words = ["up", "--no-start", "--no-deps", "--no-build", "--force-recreate", "door"]
+        compose(words, project_of(plan.folder, plan.name), _told(plan, home))
+        stack.forget()
 
 
 def _below(name: str, folder: Path) -> dict[str, bytes]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,28 +9,48 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
 from docker.models.containers import Container
+from pydantic import TypeAdapter
 
 from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
-from harness.model import JobResult, ServiceSpec
+from harness.model import JobResult, Record, ServiceSpec
 from harness.runtime.base import Progress, ServiceStatus, StackPlan
 from harness.runtime.compose import description
-from harness.runtime.compose.engine import ADDRESS, SERVICE_LABEL, STACK, Failures, containers
+from harness.runtime.compose.engine import ADDRESS, SERVICE_LABEL, STACK, containers
+from harness.runtime.compose.execs import Said, ask
 from harness.runtime.compose.files import Files
 from harness.runtime.compose.volumes import take
 from harness.runtime.inside import places
+from harness.runtime.services import LOG_LINES, Entry, answers, not_ready, spec_of, status
 from harness.waiting import DeadlinePassed, until
 
-STATES = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "failed", "FATAL": "failed", "EXITED": "failed"}
 RESTART_SECONDS = 120.0
 JOB_GRACE_SECONDS = 30.0
 """What starting and ending a job in a container may take beyond its deadline, on a machine under load."""
 
 JOB_BYTES = 2**20
+CONTROL_SECONDS = 40.0
+"""Stopping and starting a program takes ten at most, and its supervisor has twenty to answer."""
+
+CONTROL_BYTES = 2**20
+LOG_SECONDS = 10.0
+LINE_BYTES = 400
+"""What a line of a log is taken to have, when its last lines are read."""
+
 CANDIDATE = str(places.UIDS["workspace"])
 LOOK_EARLY_S = 3.0
 """How often a boot looks whether a service has given up: it costs a process in the container."""
+
+
+class Ended(Record):
+    """What `harness.runtime.inside.job` says of a job."""
+
+    exit_code: int | None
+    seconds: float
+    output: str
+
+
+ENTRIES = TypeAdapter(list[Entry])
 
 
 class ComposeStack:
@@ -66,29 +84,23 @@ class ComposeStack:
         if job not in {spec.name for spec in self.plan.jobs}:
             raise UsageError(f"There is no job {job!r}; there are: {', '.join(spec.name for spec in self.plan.jobs)}.")
         words = [job, f"{deadline_s:.3f}", *args]
-        command = [*self._exec("box"), "python", "-m", "harness.runtime.inside.job", *words]
+        command = [*self._exec("box"), *places.PYTHON, "harness.runtime.inside.job", *words]
         began = time.monotonic()
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=deadline_s + JOB_GRACE_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return JobResult(None, time.monotonic() - began, "(the job could not be ended)")
-        return self._job_result(job, done, time.monotonic() - began)
+        said = ask(command, deadline_s + JOB_GRACE_SECONDS, JOB_BYTES)
+        seconds = time.monotonic() - began
+        if said.late:
+            return JobResult(None, seconds, "(the job could not be ended)")
+        if said.flooded:
+            raise StackError(self.name, f"The job {job} says more than {JOB_BYTES >> 20} MiB past its own output.")
+        return self._job_result(job, said, seconds)
 
-    def _job_result(self, job: str, done: subprocess.CompletedProcess[bytes], seconds: float) -> JobResult:
+    def _job_result(self, job: str, said: Said, seconds: float) -> JobResult:
         """What the box says of a job; it may be forged by who is examined, and nothing rests on it alone."""
         try:
-            said = json.loads(done.stdout[:JOB_BYTES])
-            code = None if said["exit_code"] is None else int(said["exit_code"])
-            return JobResult(code, seconds, str(said["output"]))
-        except (ValueError, KeyError, TypeError):
-            end = done.stderr[-300:].decode("utf-8", "replace").strip()
-            raise StackError(self.name, f"The job {job} does not start: {end or done.returncode}.") from None
+            ended = Ended.model_validate_json(said.out)
+        except ValueError:
+            raise StackError(self.name, f"The job {job} does not start: {said.sentence(300)}.") from None
+        return JobResult(ended.exit_code, seconds, ended.output)
 
     def advance_day(self, to: date, files: Mapping[str, bytes]) -> None:
         """See `Stack.advance_day`."""
@@ -99,12 +111,11 @@ class ComposeStack:
     def logs(self, service: str, lines: int = 200) -> str:
         """See `Stack.logs`."""
         home = description.container_of(self._spec(service))
-        words = ["tail", "-c", str(400 * lines), f"{places.LOGS}/{service}.log"]
-        try:
-            _, (out, _) = self.container(home).exec_run(words, demux=True, user=_user(home))
-        except Failures:
-            return ""
-        return "\n".join((out or b"").decode("utf-8", "replace").splitlines()[-lines:])
+        most = LINE_BYTES * lines
+        # In the container, too, it ends: what stands in the log's place may be a pipe that nobody writes.
+        words = ["timeout", "-s", "KILL", f"{LOG_SECONDS:.0f}", "tail", "-c", str(most), f"{places.LOGS}/{service}.log"]
+        said = ask([*self._exec(home), *words], 2 * LOG_SECONDS, most)
+        return "\n".join(said.out.decode("utf-8", "replace").splitlines()[-lines:])
 
     def read(self, path: str) -> bytes | None:
         """See `Stack.read`."""
@@ -130,7 +141,7 @@ class ComposeStack:
         homes = sorted({description.container_of(spec) for spec in self._services.values()})
         with ThreadPoolExecutor(max_workers=len(homes)) as pool:
             entries = [entry for found in pool.map(self._states, homes) for entry in found]
-        found = {entry["name"]: entry for entry in entries}
+        found = {entry.name: entry for entry in entries}
         return tuple(self._status(spec, found.get(spec.name)) for spec in self._services.values())
 
     def variables(self) -> dict[str, str]:
@@ -174,6 +185,10 @@ class ComposeStack:
         if service not in self._found:
             raise AttemptError(f"The stack has no container {service!r}.", "Run `exam down`, then `exam start` again.")
         return self._found[service]
+
+    def forget(self) -> None:
+        """Look the containers up again: one was made anew."""
+        self._found.clear()
 
     def pages(self) -> dict[str, str]:
         """What a live attempt has for a browser: JupyterLab with its token, as the box has it in its environment."""
@@ -223,62 +238,46 @@ class ComposeStack:
         return ["docker", "exec", *(["-u", user] if user else []), str(self.container(home).name)]
 
     def _spec(self, service: str) -> ServiceSpec:
-        if service not in self._services:
-            raise UsageError(f"There is no service {service!r}; there are: {', '.join(self._services)}.")
-        return self._services[service]
+        return spec_of(self._services, service)
 
     def _ask(self, do: str, content: bytes = b"", **words: str) -> tuple[Any, bytes]:
         if self._files is None:
             self._files = Files(self.name, str(self.container("keeper").name))
         return self._files.ask(do, content, **words)
 
-    def _states(self, home: str) -> list[dict[str, Any]]:
+    def _states(self, home: str) -> list[Entry]:
         try:
             return self._control(home, "status")
         except StackError:
             return []
 
-    def _control(self, home: str, *words: str) -> list[dict[str, Any]]:
-        """Ask the supervisor of a container. Raises StackError when it refuses, or is not there."""
-        command = ["python", "-m", "harness.runtime.inside.control", *words]
+    def _control(self, home: str, *words: str) -> list[Entry]:
+        """Ask the supervisor of a container. Raises StackError when it refuses, is not there or talks nonsense."""
+        command = [*self._exec(home), *places.PYTHON, "harness.runtime.inside.control", *words]
+        said = ask(command, CONTROL_SECONDS, CONTROL_BYTES)
+        if said.code is None:
+            raise StackError(self.name, f"{' '.join(words)}: the supervisor of {home} does not answer.")
+        if said.code != 0:
+            raise StackError(self.name, f"{' '.join(words)}: {said.sentence(200)}.")
         try:
-            code, (out, err) = self.container(home).exec_run(command, demux=True, user=_user(home))
-            if code == 0:
-                found: list[dict[str, Any]] = json.loads(out)
-                return found
-        except (*Failures, ValueError, TypeError) as exc:
-            raise StackError(self.name, f"{' '.join(words)}: its container does not answer: {str(exc)[:200]}") from exc
-        said = (err or out or b"").decode("utf-8", "replace").strip()[-200:]
-        raise StackError(self.name, f"{' '.join(words)}: {said or f'exit code {code}'}.")
+            return ENTRIES.validate_json(said.out)
+        except ValueError:
+            raise StackError(self.name, f"{' '.join(words)}: the supervisor of {home} talks nonsense.") from None
 
     def _fail_early(self, spec: ServiceSpec) -> None:
-        states = {entry["name"]: entry["statename"] for entry in self._states(description.container_of(spec))}
+        states = {entry.name: entry.statename for entry in self._states(description.container_of(spec))}
         if states.get(spec.name) == "FATAL":
             raise self._not_ready(spec.name, "ends again and again")
 
     def _not_ready(self, service: str, what: str) -> NotReady:
-        end = self.logs(service, 12).strip() or "(no log)"
-        return NotReady(self.name, f"{service} {what}. The end of its log:\n{end}", f"Run `exam logs {service}`.")
+        return not_ready(self.name, service, what, self.logs(service, LOG_LINES))
 
-    def _status(self, spec: ServiceSpec, found: Mapping[str, Any] | None) -> ServiceStatus:
+    def _status(self, spec: ServiceSpec, found: Entry | None) -> ServiceStatus:
         if found is None:
             return ServiceStatus(name=spec.name, state="stopped", url="", detail="its container does not answer")
-        state = STATES.get(str(found["statename"]), "stopped")
-        url = self.endpoint(spec.name) if spec.ready else ""
-        if state == "running" and spec.ready and not answers(url + spec.ready):
-            state = "starting"
-        detail = str(found["description"] if state == "running" else found["spawnerr"] or found["description"])
-        return ServiceStatus(name=spec.name, state=state, url=url, pid=int(found["pid"]) or None, detail=detail)
+        return status(spec, self.endpoint(spec.name) if spec.ready else "", found)
 
 
 def _user(home: str) -> str:
     """Who works in a container: in the box the candidate, though its first process is another user's."""
     return CANDIDATE if home == "box" else ""
-
-
-def answers(url: str) -> bool:
-    """Whether an address answers 200 within two seconds."""
-    try:
-        return httpx.get(url, timeout=2.0, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

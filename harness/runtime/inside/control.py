@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sys
 import xmlrpc.client
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from harness.runtime.inside import places
+
+SECONDS = 20.0
+"""A supervisor that says nothing for so long is not there: who stops a program waits STOP_SECONDS for it."""
 
 
 def supervisor() -> Any:
@@ -36,6 +40,7 @@ def restart(name: str) -> list[dict[str, Any]]:
 def main() -> int:
     """Print the answer; 1 and a sentence where the supervisor refuses or is not there."""
     words = sys.argv[1:]
+    socket.setdefaulttimeout(SECONDS)
     try:
         answer = restart(words[1]) if words[0] == "restart" else status()
     except (OSError, xmlrpc.client.Error) as exc:

@@ -12,11 +12,7 @@ from pathlib import Path
 from harness.runtime.inside import places
 
 BEHIND: Mapping[int, str] = {
-    3000: "box",
-    3001: "box",
-    5000: "registry",
-    7001: "traffic",
-    7002: "traffic",
+    **{port: name for name, ports in places.PORTS.items() for port in ports},
     places.PROCTOR_PORT: "proctor",
     places.JUPYTER_PORT: "box",
 }
@@ -24,6 +20,7 @@ BEHIND: Mapping[int, str] = {
 
 HEAD = """global
     maxconn 4000
+    nbthread 1
 defaults
     mode tcp
     timeout connect 5s

@@ -67,10 +67,13 @@ class Keeper:
                 os.unlink(name, dir_fd=folder)
 
     def listing(self, path: str) -> list[str]:
-        """Sorted paths of the regular files below a folder; empty where it is none."""
+        """Sorted paths of the regular files below a folder, "." for the whole workspace; empty where it is none."""
         try:
-            with self._parent(path) as (parent, name):
-                folder = os.open(name, FOLDER, dir_fd=parent)
+            if path == ".":
+                folder = os.open(self._workspace, FOLDER)
+            else:
+                with self._parent(path) as (parent, name):
+                    folder = os.open(name, FOLDER, dir_fd=parent)
         except (OSError, Outside):
             return []
         try:
@@ -144,6 +147,8 @@ def answer(keeper: Keeper, asked: Mapping[str, Any], content: bytes) -> tuple[di
         return {"error": "leads out of the workspace by a link"}, b""
     except OSError as exc:
         return {"error": f"{exc.strerror}"}, b""
+    except RecursionError:
+        return {"error": "holds folders deeper than can be followed"}, b""
     if isinstance(got, bytes):
         return {"ok": True}, got
     return {"ok": got}, b""

@@ -1,6 +1,7 @@
 """The health check of a container: exit code 0 when an address answers 200.
 
-The address stands on the command line, else in READY; where none stands there, nothing is waited for.
+The address stands on the command line, else in READY; where none stands there, nothing is waited for. In the box the
+engine starts it as root: it looks as the candidate, who wrote the address and who answers.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from pathlib import Path
 
 from harness.runtime.inside import places
 from harness.runtime.inside.after import answers
+from harness.runtime.inside.users import CANDIDATE, become
 
 
 def main() -> int:
     """See above; 1 until the supervisor has begun."""
+    become(CANDIDATE)
     try:
         url = sys.argv[1] if len(sys.argv) > 1 else Path(places.READY).read_text(encoding="utf-8")
     except OSError:

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import threading
@@ -28,7 +27,7 @@ from typing import IO, Any
 from harness.client.ask import steady
 from harness.client.supervisor import Refused, Supervisor
 from harness.runtime.inside import places
-from harness.runtime.inside.supervised import environment, programs
+from harness.runtime.inside.supervised import environment, programs, supervisord
 from harness.runtime.programs import STOP_SECONDS, configuration
 
 PORT = 8089
@@ -100,10 +99,8 @@ class Stay:
             autostart=True,
         )
         config.write_text(text, encoding="utf-8")
-        words = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(config)]
-        STARTED.append(
-            subprocess.Popen(words, env=environment(self._described["environment"]), stdout=subprocess.DEVNULL)
-        )
+        variables = environment(self._described["environment"])
+        STARTED.append(subprocess.Popen(supervisord(config), env=variables, stdout=subprocess.DEVNULL))
 
     def _ended(self) -> list[str]:
         try:

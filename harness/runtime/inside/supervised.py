@@ -54,6 +54,11 @@ def environment(told: Mapping[str, str]) -> dict[str, str]:
     return {**passed, **QUIET, **told}
 
 
+def supervisord(config: Path) -> list[str]:
+    """The words that start a supervisor in the foreground."""
+    return [sys.executable, places.SAFE, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(config)]
+
+
 def _token() -> str:
     """The token that was given; else one by chance, which the container's log tells whoever may read it."""
     given = os.environ.get("EXAM_JUPYTER_TOKEN", "")
@@ -87,8 +92,7 @@ def main() -> None:
         ),
         encoding="utf-8",
     )
-    words = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(config)]
-    os.execve(sys.executable, words, environment(described["environment"]))
+    os.execve(sys.executable, supervisord(config), environment(described["environment"]))
 
 
 if __name__ == "__main__":

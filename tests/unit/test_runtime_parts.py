@@ -1,0 +1,168 @@
+"""What runtimes share on this machine: commands in containers, whether a service answers, ports, the engine's age."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.runtime.compose import ports
+from harness.runtime.compose.engine import IMAGES, ROOT, too_old
+from harness.runtime.compose.execs import STDERR_BYTES, ask
+from harness.runtime.inside import door, places
+from harness.runtime.services import LOOK_SECONDS, answers
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_a_command_is_told_and_says_how_it_ended() -> None:
+    said = ask(
+        python("import sys; sys.stderr.write('why'); print(sys.stdin.read()); sys.exit(3)"), 20.0, 2**20, b"told"
+    )
+    assert (said.code, said.out, said.err, said.late, said.flooded) == (3, b"told\n", b"why", False, False)
+    assert said.sentence(100) == "why"
+
+
+def test_a_command_that_never_ends_is_cut_off_at_its_deadline() -> None:
+    began = time.monotonic()
+    said = ask(python("import time; print('begun', flush=True); time.sleep(100)"), 1.0, 2**20)
+    assert (said.code, said.late, said.out) == (None, True, b"begun\n")
+    assert time.monotonic() - began < 10
+
+
+def test_a_command_that_hides_its_end_is_cut_off_too() -> None:
+    said = ask(python("import os, time; os.close(1); os.close(2); time.sleep(100)"), 1.0, 2**20)
+    assert said.late
+
+
+def test_of_a_flood_no_more_is_read_than_was_asked_for() -> None:
+    said = ask(["yes"], 60.0, 100_000)
+    assert (said.code, said.flooded, len(said.out)) == (None, True, 100_000)
+
+
+def test_of_a_flood_of_errors_the_end_is_kept() -> None:
+    said = ask(["sh", "-c", "yes line | head -c 5000000 >&2; echo last >&2; exit 1"], 60.0, 100)
+    assert said.code == 1
+    assert said.err.endswith(b"last\n")
+    assert len(said.err) <= STDERR_BYTES
+
+
+@contextmanager
+def served(handle: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), handle)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response({"/ready": 200, "/": 200, "/moved": 302}.get(self.path, 503))
+        self.send_header("Location", "/ready")
+        self.end_headers()
+        self.wfile.write(b"here")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_200_is_an_answer_and_nothing_else_is_whatever_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with served(Page) as url:
+        assert answers(url)
+        assert answers(f"{url}/ready")
+        assert not answers(f"{url}/other")
+        assert not answers(f"{url}/moved")
+    assert not answers(f"{url}/ready")
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.0 200 OK\r\n\r\n"])
+def test_a_service_that_sends_a_byte_at_a_time_does_not_answer(head: bytes) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(head or b"HTTP/1.0 200 OK\r\nX: ")
+                try:
+                    for _ in range(200):
+                        connection.sendall(b"x")
+                        time.sleep(0.1)
+                except OSError:
+                    return
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        assert not answers(f"http://127.0.0.1:{listening.getsockname()[1]}/ready")
+        assert time.monotonic() - began < LOOK_SECONDS + 3
+
+
+@pytest.mark.parametrize("version", ["25.0.5", "26.1.5+dfsg1", "27.0", "v28.1.0-rc.1"])
+def test_an_engine_that_keeps_names_inside_will_do(version: str) -> None:
+    assert too_old(version) is None
+
+
+@pytest.mark.parametrize("version", ["25.0.4", "25.0", "24.0.9", "4.9.3", "", "unknown"])
+def test_an_engine_that_asks_the_world_for_names_is_too_old(version: str) -> None:
+    assert "25.0.5" in str(too_old(version))
+
+
+def test_every_published_port_gets_a_number_of_its_own_that_is_free_and_what_was_asked_for_is_kept() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = taken.getsockname()[1]
+        assert not ports._free(number)
+    chosen = ports.choose({3000: number})
+    assert set(chosen) == set(door.BEHIND)
+    assert chosen[3000] == number
+    assert len(set(chosen.values())) == len(chosen)
+    assert all(each in ports.CHOSEN_FROM for inner, each in chosen.items() if inner != 3000)
+
+
+def test_compose_publishes_what_the_door_passes_on_each_at_the_number_that_is_told() -> None:
+    published = [
+        re.fullmatch(r"\$\{EXAM_ADDRESS:-127\.0\.0\.1\}:\$\{(\w+):-\}:(\d+)", each) for each in COMPOSE["door"]["ports"]
+    ]
+    assert {int(each[2]): each[1] for each in published if each} == ports.VARIABLES
+    assert len(published) == len(door.BEHIND) == len(ports.VARIABLES)
+
+
+def test_every_image_is_built() -> None:
+    """Each by the container of one role; the others with that image find it there."""
+    built = {each["image"].split(":")[0]: each["build"]["target"] for each in COMPOSE.values() if "build" in each}
+    assert built == {f"exam-{role}": role for role in IMAGES}
+
+
+def test_no_python_of_ours_in_a_container_looks_into_the_folder_where_it_starts() -> None:
+    """`python -m` would put that folder first: in the box the candidate's modules would run as root."""
+    words = [each[key] for each in COMPOSE.values() for key in ("command",) if key in each]
+    words += [each["healthcheck"]["test"][1:] for each in COMPOSE.values() if "healthcheck" in each]
+    words += [
+        re.findall(r'"([^"]*)"', line)
+        for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+        if "CMD" in line
+    ]
+    ours = [each for each in words if each[0] == "python"]
+    assert len(ours) > 8
+    assert all(tuple(each[:3]) == places.PYTHON for each in ours), ours
+    assert COMPOSE["box"]["working_dir"] == COMPOSE["rehearsal"]["working_dir"] == "/"
