@@ -225,8 +225,10 @@ def test_an_alert_of_expired_features_before_they_are_is_no_alert(monkeypatch: p
     lines = Counter(['{"kind": "features_expired"}', '{"kind": "quality"}', "no JSON"])
     assert features.expired_in(lines) == 1
     monkeypatch.setattr(features, "keys", lambda _: ["carrier:XA"])
-    probe = features.expired(SimpleNamespace(today=TODAY), {"candidate": Counter()}, {"candidate": 1})
-    assert not probe(Files()).ok
+    said = Files({"state/alerts.jsonl": b'{"kind": "features_expired"}\n'})
+    found = features.expired(SimpleNamespace(today=TODAY), {"candidate": Counter()})(said)
+    assert not found.ok
+    assert "while a partition was valid" in found.sentence
 
 
 def test_a_day_later_is_the_same_time_of_day() -> None:

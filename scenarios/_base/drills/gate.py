@@ -26,7 +26,8 @@ def challenge(
 
     def probe(stack: Stack) -> Finding:
         standing, new = pair.version(stack, champion), pair.version(stack, challenger)
-        pair.registry[stack.name].set_alias("champion", standing)
+        for alias, version in (("previous", new), ("champion", standing)):  # so that any move of either is seen
+            pair.registry[stack.name].set_alias(alias, version)
         night = run(pair, stack, "--challenger", new)
         keep(stack, night)
         saved = (pair.bench.save(f"{check}/{challenger}-{stack.name}.json", night.evidence()),)

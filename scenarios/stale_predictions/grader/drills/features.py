@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from scenario_base.drills.alerts import new_alerts, parsed
+from scenario_base.drills.alerts import alert_lines, new_alerts, parsed
 from scenario_base.drills.pair import FOLLOW_S, SETTLE_S
 from scenario_base.drills.rows import AGREE, Row
 
@@ -243,23 +243,25 @@ def order(pair: Pair) -> Callable[[Stack], Finding]:
 def incomplete(pair: Pair) -> Callable[[Stack], Finding]:
     """D-1 without a marker, D-2 with fewer rows than its marker says, D-3 complete: D-3 is to be used.
 
-    Then D-1 has all its rows and the marker of other ones, and D-3 is written anew, so that it is seen to be read.
+    Then D-1 has all its rows and the marker of other ones, and D-2 is complete: D-2 is to be used. At no time is none
+    valid, so nothing may be said to be expired.
     """
     names = keys(pair)
     half = names[: len(names) // 2]
 
     def probe(stack: Stack) -> Finding:
-        day = pair.today - timedelta(days=3)
-        put(stack, day, rates(names, 30))
-        put(stack, pair.today - timedelta(days=2), rates(names, 31), written=rates(half, 31))
-        put(stack, pair.today - timedelta(days=1), rates(names, 32), marker=False)
+        oldest, middle, newest = (pair.today - timedelta(days=before) for before in (3, 2, 1))
+        put(stack, oldest, rates(names, 30))
+        put(stack, middle, rates(names, 31), written=rates(half, 31))
+        put(stack, newest, rates(names, 32), marker=False)
         drop_other_spellings(stack)
-        drop(stack, lambda each: each < day)
-        settle(pair, stack, shows(day, rates(names, 30)))
-        put(stack, pair.today - timedelta(days=1), rates(names, 33), written=rates(names, 34))
-        put(stack, day, rates(names, 35))
-        settle(pair, stack, shows(day, rates(names, 35)))
-        return Finding(True, f"All {ASKED} answers use {day}, the newest complete partition.", str(day))
+        drop(stack, lambda each: each < oldest)
+        settle(pair, stack, shows(oldest, rates(names, 30)))
+        put(stack, newest, rates(names, 33), written=rates(names, 34))
+        put(stack, middle, rates(names, 35))
+        settle(pair, stack, shows(middle, rates(names, 35)))
+        sentence = f"All {ASKED} answers used {oldest}, then {middle}: the newest complete partition."
+        return Finding(True, sentence, str(middle))
 
     return probe
 
@@ -269,27 +271,29 @@ def expired_in(lines: Counter[str]) -> int:
     return sum(alert.get("kind") == EXPIRED for alert in parsed(lines))
 
 
-def expired(pair: Pair, before: Mapping[str, Counter[str]], early: Mapping[str, int]) -> Callable[[Stack], Finding]:
+def expired(pair: Pair, said: Mapping[str, Counter[str]]) -> Callable[[Stack], Finding]:
     """Only partitions older than D-3: rates and feature_date are null, and an alert says so.
 
-    `before` holds the alerts by stack from before partitions were made incomplete: a stack that says it once a day may
-    have said it then. `early` counts those that said so while every partition was there: they tell nothing.
+    `said` holds the alerts by stack from before any drill. Until here one partition was valid at any time: who has said
+    since that features are expired says it whether they are or not.
     """
     names = keys(pair)
 
     def probe(stack: Stack) -> Finding:
-        if early[stack.name]:
-            sentence = f"{early[stack.name]} alerts features_expired were written while the partition of D-1 was used."
-            return Finding(False, sentence, f"{early[stack.name]} too early")
+        before = alert_lines(stack)
         oldest = pair.today - timedelta(days=3)
         for older in (6, 5, 4):
             put(stack, pair.today - timedelta(days=older), rates(names, 40 + older))
         drop(stack, lambda day: day >= oldest)
+        early = expired_in(before - said[stack.name])
+        if early:
+            sentence = f"{early} alerts features_expired were written while a partition was valid."
+            return Finding(False, sentence, f"{early} too early")
         settle(pair, stack, shows(None, None))
         evidence: list[dict[str, Any]] = []
 
         def alerted() -> str | None:
-            new = [each for each in new_alerts(stack, before[stack.name]) if each.get("kind") == EXPIRED]
+            new = [each for each in new_alerts(stack, before) if each.get("kind") == EXPIRED]
             evidence.extend(new)
             return None if new else "no alert features_expired in state/alerts.jsonl"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from scenario_base.drills import alerts, monitor, promotion
+from scenario_base.drills import monitor, promotion
 
 from ..drills import features
 from ..drills.run import Run
@@ -52,10 +52,8 @@ def partitions(run: Run) -> None:
     pair, bench = run.pair, run.bench
     if not bench.wants(*EXPIRY):
         return
-    before = {stack.name: alerts.alert_lines(stack) for stack in pair.stacks}
-    early = {name: features.expired_in(lines - run.said[name]) for name, lines in before.items()}
     bench.check("incomplete_skipped", features.incomplete(pair))
-    bench.check("expired_refused", features.expired(pair, before, early))
+    bench.check("expired_refused", features.expired(pair, run.said))
     bench.check("expiry_recovers", features.recovers(pair))
 
 

@@ -7,7 +7,7 @@ from scenario_stale_predictions.faults import expiry
 from harness.model import DrawnFault, Site, Variant
 
 EACH_TIME = "        if partition is not None:\n            self.shared.delete(name)\n"
-SAID = """        if self.shared.add(f"told|{int(time.time()) // 20}", True):
+SAID = """        if self.shared.add(f"told|{int(time.time()) // 5}", True):
             alerts.say(self.settings, "features_expired", "features", f"features may be expired on {today}")
 """
 
