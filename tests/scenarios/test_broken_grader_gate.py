@@ -25,7 +25,7 @@ from harness.runtime.inside.keeper import Keeper
 
 SCENARIO = scenarios.find("broken_pipeline")
 artifacts: Any = SCENARIO.module("grader.drills.artifacts")
-code: Any = SCENARIO.module("grader.drills.code")
+trained: Any = SCENARIO.module("grader.phases.trained")
 gated: Any = SCENARIO.module("grader.drills.gated")
 held: Any = SCENARIO.module("grader.phases.held")
 inputs: Any = SCENARIO.module("grader.drills.inputs")
@@ -135,7 +135,7 @@ def test_a_line_more_is_put_into_all_python_code_and_into_nothing_else(tmp_path:
     for path, text in texts.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    assert code.add_line(Keeper(str(tmp_path), owner=os.getuid())) == 1
+    assert trained.code.add_line(Keeper(str(tmp_path), owner=os.getuid()), trained.NOT_CODE) == 1
     found: dict[str, int] = {}
     exec(compile((tmp_path / "delays/one.py").read_text(), "one.py", "exec"), found)
     assert found["x"] == 1

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from scenario_base.drills import quality
+from scenario_base.drills import code, quality
 from scenario_base.drills.quality import Hidden
 from scenario_base.drills.rows import Row
 
 from harness.errors import StackError
 from harness.model import Stack
 
-from ..drills import code, hidden, training
+from ..drills import hidden, training
 from ..drills.landed import Judged
 from ..drills.run import Run, seen
 from ..drills.training import Made
 from .served import ROLES
+
+NOT_CODE = ("feeds", "table", "quarantine", "state", "var")
+"""Folders that hold no code of the workspace's (BRIEF.md)."""
 
 DECLARED = ("holdout_is_declared", "known_when_asked", "metric_is_recomputed", "baseline_logged")
 HIDDEN = ("trained_quality", "reported_metric_holds", "served_features_drift")
@@ -125,7 +128,7 @@ def again(run: Run) -> None:
     run.made_by_night("night first", "first")
     run.answers.pop("one", None)  # the table is another: what is compared is answered on the same one
     run.answers.pop("two", None)
-    run.recoded = seen(pair, code.add_line)
+    run.recoded = seen(pair, lambda stack: code.add_line(stack, NOT_CODE))
     bench.side_by_side(lambda: run.train("relabelled", run.day(0), "first"), lambda: _answer(run, "one", probes))
     bench.side_by_side(
         lambda: run.train("first", run.day(1), "first", again=True), lambda: _answer(run, "relabelled", probes)
