@@ -106,6 +106,17 @@ def test_a_link_swapped_in_while_the_keeper_writes_leads_nowhere(keeper: Keeper,
     assert list(outside.iterdir()) == []
 
 
+def test_a_folder_goes_also_while_somebody_else_removes_it(keeper: Keeper, tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / "workspace" / "many" / str(number % 50)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "workspace" / "many" / str(number % 50) / str(number)).touch()
+    racing = threading.Thread(target=keeper.remove, args=["many"])
+    racing.start()
+    keeper.remove("many")
+    assert not (tmp_path / "workspace" / "many").exists()
+    racing.join()
+
+
 def test_supervisord_reads_what_it_is_told(tmp_path: Path) -> None:
     text = configuration(
         [Program("odd", ["/bin/echo", "100%", "a b", "; no comment"], "/tmp", {"PORT": "1", "RATE": "5%"})],

@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 from harness.runtime.inside import places
@@ -62,7 +63,7 @@ class Keeper:
         """Remove a file or a folder; nothing happens where it is not, or lies behind a link."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, Outside), self._parent(path) as (folder, name):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                shutil.rmtree(name, dir_fd=folder)
+                shutil.rmtree(name, dir_fd=folder, onerror=_unless_gone)
             else:
                 os.unlink(name, dir_fd=folder)
 
@@ -80,8 +81,9 @@ class Keeper:
             found = []
             for root, _, files, here in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
                 for file in files:
-                    if stat.S_ISREG(os.stat(file, dir_fd=here, follow_symlinks=False).st_mode):
-                        found.append(os.path.normpath(f"{path}/{root}/{file}"))
+                    with contextlib.suppress(FileNotFoundError):
+                        if stat.S_ISREG(os.stat(file, dir_fd=here, follow_symlinks=False).st_mode):
+                            found.append(os.path.normpath(f"{path}/{root}/{file}"))
             return sorted(found)
         finally:
             os.close(folder)
@@ -120,6 +122,12 @@ class Keeper:
         if not parts or Path(path).is_absolute() or ".." in parts:
             raise Outside(path)
         return parts
+
+
+def _unless_gone(_: object, __: str, failed: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    """The candidate may remove the same folder at the same time: what is left of it is to go all the same."""
+    if not isinstance(failed[1], FileNotFoundError):
+        raise failed[1]
 
 
 def _enter(name: str, folder: int) -> int:
