@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from harness.errors import UsageError
 from harness.model import RunRecord, Skill, SkillScore
-from harness.report.numbers import figure
+from harness.report.numbers import figure, late
 from harness.text import one_line
 
 MAX_CELL = 300
@@ -72,6 +72,7 @@ _COLUMNS = (
     *(skill.value for skill in Skill),
     "minutes_used",
     "minutes_allowed",
+    "late",
     "runtime",
     "certifiable",
     "submission_sha256",
@@ -95,6 +96,7 @@ def _row(record: RunRecord) -> dict[str, str]:
         "certifiable": _yes(record.certifiable),
         "minutes_used": f"{record.minutes_used:.1f}",
         "minutes_allowed": f"{record.minutes_allowed:g}",
+        "late": _yes(late(record)),
     }
     return row | {item.skill.value: _skill(item) for item in record.score.skills}
 

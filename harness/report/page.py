@@ -67,6 +67,7 @@ def html(record: RunRecord) -> str:
         .get_template("report.html.j2")
         .render(
             record=record,
+            late=numbers.late(record),
             score=record.score,
             lost=lost(record.score),
             broken=broken(record),
