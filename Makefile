@@ -31,7 +31,7 @@ check: install  ## style, types and the direction of imports (under a minute)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-quick: check  ## check, and the tests that start no service (under a minute)
+quick: check  ## check, and the tests that neither start a service nor take seconds (under a minute)
 	$(BIN)/pytest -q $(SIDE_BY_SIDE) -m "not slow"
 
 test: check  ## check, and all tests (under 25 minutes on 2 cores)

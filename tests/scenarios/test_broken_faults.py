@@ -163,6 +163,7 @@ def test_a_form_and_any_of_another_slot_apply_in_either_order(
         assert all(compiles(name, text) for name, text in found.items() if name.endswith(".py")), other
 
 
+@pytest.mark.slow
 def test_broken_trees_are_clean_and_import(trees: Mapping[str, Site]) -> None:
     workspaces = [site.workspace for site in trees.values()]
     assert_clean(workspaces, "--select", "E,F", "--line-length", "120")

@@ -49,6 +49,10 @@ CODE_AS_IT_WAS = {"backfilled_once"}
 TABLE_AS_IT_WAS = {name for name in EXPECT if name.endswith("_forward_only")}
 """What makes the code right and leaves the table."""
 
+HIDDEN = {"first_delivery_stands"}
+"""Its variant has another fault, too, that leaves later deliveries out: what its form's check may forgive for that
+reason, the other fault's check sees."""
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -105,7 +109,7 @@ def test_a_shortcut_says_what_it_does_and_which_check_of_its_form_or_of_the_serv
     assert expect.fails
     assert expect.why.endswith(".")
     assert not set(expect.fails) & set(expect.may_fail)
-    seen_by = {SLOT_OF[check] for check in expect.fails}
+    seen_by = {SLOT_OF[check] for check in (*expect.fails, *(expect.may_fail if name in HIDDEN else ()))}
     assert "service" in seen_by or seen_by >= {FORMS[form_id].slot for form_id in expect.faults}
 
 
@@ -128,6 +132,7 @@ def test_only_a_shortcut_that_leaves_the_table_gives_the_healthy_code_back(repai
     assert healthy == {case for case in CASES if case[0] in TABLE_AS_IT_WAS}
 
 
+@pytest.mark.slow
 def test_wrong_repairs_are_clean_import_and_leave_settings_that_can_be_read(repairs: Mapping[Case, Repair]) -> None:
     """Those of the model may define a function anew beside the old one, and use less of what is there."""
     of_data, of_model = (

@@ -196,6 +196,7 @@ def landed(
     return found
 
 
+@pytest.mark.slow
 @by_solution
 def test_the_table_holds_what_was_delivered(
     solution: Path, truth: Any, drawn: dict[str, Any], today: date, landed: Callable[[Path], Path]
@@ -349,6 +350,7 @@ def _deliver(here: Path, truth: Any, source: str, day: date, change: Change | No
     (folder / f"{number}.json").write_text(json.dumps(kept), encoding="utf-8")
 
 
+@pytest.mark.slow
 @by_solution
 def test_each_published_rule_refuses_its_delivery_and_no_other(
     solution: Path, truth: Any, today: date, tmp_path: Path

@@ -154,6 +154,7 @@ def test_a_source_day_is_odd_in_one_way_at_most(seed: int) -> None:
 # --- deliveries -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_delivery_breaks_a_rule_but_those_that_are_meant_to(told: Variant, delivered: list[Any]) -> None:
     refused = {(each.source, str(each.day), each.number) for each in delivered if broken_rules(each)}
     drawn = told.values

@@ -72,6 +72,7 @@ def test_answers_may_be_wrong_with_the_right_mean(made: list[tuple[str, str, pd.
     assert np.corrcoef(rows["p_late"], risk)[0, 1] < -0.9
 
 
+@pytest.mark.slow
 def test_a_story_whose_healthy_champion_is_stale_itself_is_none() -> None:
     """In a process of its own, as history.py runs: the workspace's modules are on its path."""
     path = (FOLDER.parent / "_base", FOLDER, FOLDER / "workspace")

@@ -183,6 +183,7 @@ def test_names_in_sentences_are_escaped() -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_locked_is_not_waited_for_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
