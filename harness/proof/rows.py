@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,11 +26,15 @@ KINDS = ("healthy", "untouched", "repaired", "solution", "shortcut")
 
 
 class Expect(Record):
-    """expect.toml of a shortcut: the fault forms it is for, the checks it must fail, and those it may fail besides."""
+    """expect.toml of a shortcut: the fault forms it is for, the checks it must fail, and those it may fail besides.
+
+    `hidden_by` are forms for which a check forgives it: it is shown on a variant without them.
+    """
 
     faults: tuple[str, ...]
     fails: tuple[str, ...]
     may_fail: tuple[str, ...] = ()
+    hidden_by: tuple[str, ...] = ()
     why: str
 
 
@@ -63,14 +68,13 @@ class Plan(Record):
 def plan(scenario: Scenario) -> Plan:
     """Every row of a scenario's proof, on as few seeds as cover every fault form."""
     seeds = covering_seeds(scenario)
-    drawn = {seed: {fault.id for fault in variants.draw(scenario, seed).faults} for seed in seeds}
     rows: list[Row] = []
     for number, seed in enumerate(seeds):
         kinds = ("symptoms", "untouched", "repaired", *(("healthy",) if number < HEALTHY_SEEDS else ()))
         rows += [Row(name=name, kind=name, seed=seed) for name in kinds]
     for number, folder in enumerate(_folders(scenario, "solutions")):
         rows.append(Row(name=folder.name, kind="solution", seed=seeds[number % len(seeds)], folder=folder))
-    rows += list(_shortcut_rows(scenario, drawn))
+    rows += list(_shortcut_rows(scenario, seeds))
     covered = {row.fault for row in rows if row.kind == "shortcut"}
     failed = {check for row in rows if row.expect is not None for check in row.expect.fails}
     return Plan(
@@ -85,15 +89,16 @@ def covering_seeds(scenario: Scenario) -> list[int]:
 
     Raises ScenarioError when some form is drawn by none of the seeds 1 to SEEDS_TRIED.
     """
-    drawn = {
-        seed: frozenset(fault.id for fault in variants.draw(scenario, seed).faults)
-        for seed in range(1, SEEDS_TRIED + 1)
-    }
+    drawn = {seed: _drawn(scenario, seed) for seed in range(1, SEEDS_TRIED + 1)}
     undrawn = {form.id for form in scenario.forms}.difference(*drawn.values())
     if undrawn:
         raise ScenarioError(f"No seed up to {SEEDS_TRIED} draws {', '.join(sorted(undrawn))}.")
     everything = {form.id for form in scenario.forms}
     return min((_cover(first, drawn, everything) for first in drawn), key=lambda seeds: (len(seeds), seeds))
+
+
+def _drawn(scenario: Scenario, seed: int) -> frozenset[str]:
+    return frozenset(fault.id for fault in variants.draw(scenario, seed).faults)
 
 
 def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]) -> list[int]:
@@ -133,23 +138,32 @@ def _folders(scenario: Scenario, kind: str) -> list[Path]:
     return sorted(path.parent for path in (scenario.folder / kind).glob("*/apply.py"))
 
 
-def _shortcut_rows(scenario: Scenario, drawn: Mapping[int, set[str]]) -> Iterator[Row]:
+def _shortcut_rows(scenario: Scenario, seeds: Sequence[int]) -> Iterator[Row]:
     """Each shortcut once, on that of its forms which has the fewest rows so far; again only where a form has none."""
     expected = [(folder, read_expect(folder, scenario)) for folder in _folders(scenario, "shortcuts")]
+    drawn = {seed: _drawn(scenario, seed) for seed in seeds}
     shown: Counter[str] = Counter()
     for folder, expect in sorted(expected, key=lambda item: len(item[1].faults)):
         fault = min(expect.faults, key=lambda name: (shown[name], name))
         shown[fault] += 1
-        yield _shortcut_row(folder, expect, fault, drawn)
+        yield _shortcut_row(scenario, folder, expect, fault, drawn)
     for folder, expect in expected:
         for fault in expect.faults:
             if not shown[fault]:
                 shown[fault] += 1
-                yield _shortcut_row(folder, expect, fault, drawn)
+                yield _shortcut_row(scenario, folder, expect, fault, drawn)
 
 
-def _shortcut_row(folder: Path, expect: Expect, fault: str, drawn: Mapping[int, set[str]]) -> Row:
-    seed = next(seed for seed in drawn if fault in drawn[seed])
+def _shortcut_row(
+    scenario: Scenario, folder: Path, expect: Expect, fault: str, drawn: Mapping[int, frozenset[str]]
+) -> Row:
+    """On the first of the proof's seeds that shows it; where none does, on the first of all that were tried."""
+    others = ((seed, _drawn(scenario, seed)) for seed in range(1, SEEDS_TRIED + 1))
+    hidden = set(expect.hidden_by)
+    fit = (seed for seed, faults in chain(drawn.items(), others) if fault in faults and not faults & hidden)
+    seed = next(fit, None)
+    if seed is None:
+        raise ScenarioError(f"{folder}: no seed up to {SEEDS_TRIED} draws {fault} without {', '.join(sorted(hidden))}.")
     return Row(name=folder.name, kind="shortcut", seed=seed, folder=folder, fault=fault, expect=expect)
 
 
@@ -162,7 +176,7 @@ def read_expect(folder: Path, scenario: Scenario) -> Expect:
         raise ScenarioError(f"{path}: {exc}") from exc
     forms = {form.id for form in scenario.forms}
     checks = {check.id for check in scenario.spec.check}
-    unknown = [name for name in expect.faults if name not in forms]
+    unknown = [name for name in (*expect.faults, *expect.hidden_by) if name not in forms]
     unknown += [name for name in (*expect.fails, *expect.may_fail) if name not in checks]
     if unknown:
         raise ScenarioError(f"{path}: there is no {', '.join(unknown)}.")

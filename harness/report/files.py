@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from harness.errors import UsageError
 from harness.model import RunRecord, Skill, SkillScore
-from harness.report.numbers import figure, late
+from harness.report.numbers import figure
+from harness.report.page import late
 from harness.text import one_line
 
 MAX_CELL = 300

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from harness.model import RunRecord
 from harness.text import one_line
 
 MINUS = "−"
@@ -22,11 +21,6 @@ _MONTHS = (
     "November",
     "December",
 )
-
-
-def late(record: RunRecord) -> bool:
-    """Whether the journal says that the submission came after the deadline."""
-    return any(event.kind == "submitted" and event.data.get("late") is True for event in record.journal)
 
 
 def figure(value: float) -> str:

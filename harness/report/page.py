@@ -67,7 +67,7 @@ def html(record: RunRecord) -> str:
         .get_template("report.html.j2")
         .render(
             record=record,
-            late=numbers.late(record),
+            late=late(record),
             score=record.score,
             lost=lost(record.score),
             broken=broken(record),
@@ -120,6 +120,11 @@ def compact(data: Mapping[str, Any]) -> str:
 def evidence(paths: Sequence[str]) -> list[tuple[str, str | None]]:
     """Each path, and what it may link to: only a file below evidence/ beside the report is ever a link."""
     return [(path, path if _EVIDENCE.fullmatch(path) and ".." not in path else None) for path in paths[:20]]
+
+
+def late(record: RunRecord) -> bool:
+    """Whether the journal says that the submission came after the deadline."""
+    return any(event.kind == "submitted" and event.data.get("late") is True for event in record.journal)
 
 
 def lost(score: Score) -> list[Lost]:

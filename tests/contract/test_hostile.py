@@ -205,7 +205,7 @@ def test_a_deep_tree_is_measured_and_hides_nothing(eve: Live) -> None:
     code = "import os\nfor n in range(1500):\n    os.mkdir('deep'); os.chdir('deep')\nos.mkdir('end')"
     assert eve.shell(f'python -c "{code}"')[0] == 0
     try:
-        until(lambda: '"names": 15' in eve.shell("cat /clock/taken")[1], 60.0)
+        until(lambda: '"names": 15' in eve.shell("cat /clock/taken")[1], 20.0)
         assert eve.answers()
     finally:
         eve.shell("rm -rf deep")

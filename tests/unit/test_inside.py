@@ -106,15 +106,32 @@ def test_a_link_swapped_in_while_the_keeper_writes_leads_nowhere(keeper: Keeper,
     assert list(outside.iterdir()) == []
 
 
-def test_a_folder_goes_also_while_somebody_else_removes_it(keeper: Keeper, tmp_path: Path) -> None:
-    for number in range(2000):
-        (tmp_path / "workspace" / "many" / str(number % 50)).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "workspace" / "many" / str(number % 50) / str(number)).touch()
-    racing = threading.Thread(target=keeper.remove, args=["many"])
+MANY = 2000
+
+
+def removed_by_another(keeper: Keeper, folder: Path) -> threading.Thread:
+    """A folder of many files, and who has just begun to remove it."""
+    for number in range(MANY):
+        place = folder / str(number % 50)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / str(number)).touch()
+    racing = threading.Thread(target=keeper.remove, args=[folder.name])
     racing.start()
+    return racing
+
+
+def test_a_folder_goes_also_while_somebody_else_removes_it(keeper: Keeper, tmp_path: Path) -> None:
+    racing = removed_by_another(keeper, tmp_path / "workspace" / "many")
     keeper.remove("many")
     assert not (tmp_path / "workspace" / "many").exists()
     racing.join()
+
+
+def test_a_listing_survives_what_goes_meanwhile(keeper: Keeper, tmp_path: Path) -> None:
+    racing = removed_by_another(keeper, tmp_path / "workspace" / "many")
+    while racing.is_alive():
+        assert len(keeper.listing("many")) <= MANY
+    assert keeper.listing("many") == []
 
 
 def test_supervisord_reads_what_it_is_told(tmp_path: Path) -> None:

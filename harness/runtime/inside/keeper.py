@@ -81,9 +81,8 @@ class Keeper:
             found = []
             for root, _, files, here in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
                 for file in files:
-                    with contextlib.suppress(FileNotFoundError):
-                        if stat.S_ISREG(os.stat(file, dir_fd=here, follow_symlinks=False).st_mode):
-                            found.append(os.path.normpath(f"{path}/{root}/{file}"))
+                    if _is_regular(file, here):
+                        found.append(os.path.normpath(f"{path}/{root}/{file}"))
             return sorted(found)
         finally:
             os.close(folder)
@@ -122,6 +121,12 @@ class Keeper:
         if not parts or Path(path).is_absolute() or ".." in parts:
             raise Outside(path)
         return parts
+
+
+def _is_regular(name: str, folder: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+        return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    return False
 
 
 def _unless_gone(_: object, __: str, failed: tuple[type[BaseException], BaseException, TracebackType]) -> None:
