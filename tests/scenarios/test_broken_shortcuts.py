@@ -26,6 +26,7 @@ from broken_trees import (
 from trees import assert_clean, loaded
 
 from harness import proof
+from harness import variant as variants
 from harness.model import Site, Variant
 from harness.workspace import digests
 
@@ -113,6 +114,16 @@ def test_every_form_has_a_shortcut_and_every_check_is_failed_by_one() -> None:
     plan = proof.plan(SCENARIO)
     assert plan.uncovered == ()
     assert plan.unfailed == ()
+
+
+def test_a_shortcut_is_shown_on_a_variant_with_its_form_and_without_what_hides_it() -> None:
+    rows = [row for row in proof.plan(SCENARIO).rows if row.expect is not None]
+    drawn = {seed: {fault.id for fault in variants.draw(SCENARIO, seed).faults} for seed in {row.seed for row in rows}}
+    assert any(row.expect.hidden_by for row in rows if row.expect)
+    for row in rows:
+        assert row.fault in drawn[row.seed], row.id
+        assert row.expect is not None
+        assert not drawn[row.seed] & set(row.expect.hidden_by), row.id
 
 
 # --- what is done -----------------------------------------------------------------------------------------------------

@@ -72,6 +72,15 @@ def test_a_check_that_no_shortcut_must_fail_is_told(tiny: Scenario, tmp_path: Pa
     assert proof.plan(scenarios.load(folder)).unfailed == ("answers",)
 
 
+def test_a_shortcut_that_every_variant_hides_is_refused(tiny: Scenario, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder)
+    with (folder / "shortcuts" / "blanks" / "expect.toml").open("a", encoding="utf-8") as expect:
+        expect.write('hidden_by = ["word/tired"]\n')
+    with pytest.raises(ScenarioError, match="draws word/tired without word/tired"):
+        proof.plan(scenarios.load(folder))
+
+
 @pytest.mark.parametrize(("old", "new"), [('"word/sick"', '"word/well"'), ('"says_healthy"', '"says_hello"')])
 def test_an_expectation_of_what_does_not_exist_is_refused(tiny: Scenario, tmp_path: Path, old: str, new: str) -> None:
     folder = tmp_path / "shouts"
