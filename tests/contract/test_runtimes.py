@@ -63,9 +63,14 @@ def pid_of(stack: RunningStack, service: str) -> int | None:
     return next(line.pid for line in stack.status() if line.name == service)
 
 
+def all_run(stack: RunningStack) -> None:
+    """Wait until every service runs: a process that is just being started shows no environment to be told by."""
+    until(lambda: all(line.state == "running" for line in stack.status()), 20.0)
+
+
 def test_a_stack_that_is_up_answers_and_says_so(stack: RunningStack) -> None:
     assert page(stack) == "healthy"
-    until(lambda: all(line.state == "running" for line in stack.status()), 20.0)
+    all_run(stack)
     assert {line.name for line in stack.status()} == {"serving", "idle"}
     assert "asked /word" in stack.logs("serving")
     assert stack.log_command("serving", 5, False)[0] in ("tail", "docker")
@@ -162,6 +167,7 @@ def test_a_job_gives_its_exit_code_and_output(stack: RunningStack) -> None:
 
 
 def test_a_job_is_ended_at_its_deadline_with_its_children(kind: Kit, stack: RunningStack) -> None:
+    all_run(stack)
     before = kind.processes(stack)
     assert stack.run_job("speak", ["for-ever"], 1.0).exit_code is None
     until(lambda: kind.processes(stack) == before, 10.0)
