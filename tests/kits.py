@@ -15,14 +15,17 @@ import psutil
 import pytest
 from docker.models.containers import Container
 
+from harness.layout import site_in
 from harness.led import Led
 from harness.runtime.base import RunningStack, Runtime, StackPlan
 from harness.runtime.compose import ComposeRuntime, ComposeStack, engine_problem
 from harness.runtime.compose.engine import STACK, client, containers
 from harness.runtime.inside import places
 from harness.runtime.process import MARK, ProcessRuntime
+from harness.scenario import Scenario
 from harness.session import Session
 from harness.waiting import until
+from harness.workspace import copy_tree
 
 
 class Kit(Protocol):
@@ -151,6 +154,26 @@ def running(kit: Kit, plan: StackPlan, seconds: float) -> Iterator[RunningStack]
         yield stack
     finally:
         kit.runtime.down(plan.folder)
+
+
+def plan_of(scenario: Scenario, name: str, folder: Path) -> StackPlan:
+    """A stack of a scenario's own tree: workspace, registry, clock and what runs, all below the folder."""
+    site = site_in(folder)
+    copy_tree(scenario.folder / "workspace", site.workspace)
+    clock = folder / "clock"
+    clock.write_text("2024-06-01\n", encoding="utf-8")
+    return StackPlan(
+        name=name,
+        folder=folder / "run",
+        scenario=scenario.folder,
+        workspace=site.workspace,
+        registry=site.registry,
+        private=site.private,
+        clock=clock,
+        services=scenario.spec.service,
+        jobs=scenario.spec.job,
+        environment=scenario.spec.environment,
+    )
 
 
 def _plan(stack: RunningStack) -> StackPlan:

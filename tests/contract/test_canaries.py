@@ -14,18 +14,15 @@ from typing import IO
 
 import pytest
 from docker.errors import NotFound
-from kits import ComposeKit, needs_engine, running
+from kits import ComposeKit, needs_engine, plan_of, running
 from needles import seen
 
 from harness import scenario as scenarios
 from harness.errors import EnvironmentFault
-from harness.layout import site_in
 from harness.probes.load import duet, sent_by
-from harness.runtime.base import StackPlan
 from harness.runtime.compose import ComposeStack
 from harness.runtime.compose.engine import ROOT, client, tag
 from harness.session import Session
-from harness.workspace import copy_tree
 
 pytestmark = pytest.mark.slow
 
@@ -159,8 +156,10 @@ def test_the_load_driver_holds_nothing_hidden_and_sends_to_both_stacks(pack: Pat
     """Its Python reads what the candidate's service answers: whoever took it over would find nothing."""
     needs_engine()
     kit = ComposeKit(tmp_path / "home")
+    planted = scenarios.load(pack / "tiny")
     with ExitStack() as stacks:
-        both = [stacks.enter_context(running(kit, plan_of(pack, tmp_path / name), 90.0)) for name in STACKS]
+        plans = [plan_of(planted, name, tmp_path / name).model_copy(update={"graded": True}) for name in STACKS]
+        both = [stacks.enter_context(running(kit, plan, 90.0)) for plan in plans]
         urls = {name: stack.endpoint("serving") for name, stack in zip(STACKS, both, strict=True)}
         driving = kit.runtime.driving(both)
         send = stacks.enter_context(driving)
@@ -185,24 +184,3 @@ def test_the_load_driver_holds_nothing_hidden_and_sends_to_both_stacks(pack: Pat
             with pytest.raises(EnvironmentFault, match="no address of a stack"):
                 send(json.dumps({"urls": {name: "http://127.0.0.1:9/predict"}}).encode(), 5.0)
             assert stack.name == name
-
-
-def plan_of(pack: Path, folder: Path) -> StackPlan:
-    scenario = scenarios.load(pack / "tiny")
-    site = site_in(folder)
-    copy_tree(scenario.folder / "workspace", site.workspace)
-    clock = folder / "clock"
-    clock.write_text("2024-06-01\n", encoding="utf-8")
-    return StackPlan(
-        name=folder.name,
-        folder=folder / "run",
-        scenario=scenario.folder,
-        workspace=site.workspace,
-        registry=site.registry,
-        private=site.private,
-        clock=clock,
-        services=scenario.spec.service,
-        jobs=scenario.spec.job,
-        environment=scenario.spec.environment,
-        graded=True,
-    )

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kits import Kit, kit, running
+from kits import Kit, kit, plan_of, running
 
 from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
-from harness.layout import site_in
 from harness.model import ServiceSpec
 from harness.runtime.base import RunningStack, StackPlan
 from harness.scenario import Scenario
 from harness.waiting import until
-from harness.workspace import copy_tree
 
 pytestmark = pytest.mark.slow
 
@@ -31,22 +29,7 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Kit:
 
 @pytest.fixture
 def plan(tiny: Scenario, tmp_path: Path) -> StackPlan:
-    site = site_in(tmp_path)
-    copy_tree(tiny.folder / "workspace", site.workspace)
-    clock = tmp_path / "clock"
-    clock.write_text("2024-06-01\n", encoding="utf-8")
-    return StackPlan(
-        name="candidate",
-        folder=tmp_path / "run",
-        scenario=tiny.folder,
-        workspace=site.workspace,
-        registry=site.registry,
-        private=site.private,
-        clock=clock,
-        services=tiny.spec.service,
-        jobs=tiny.spec.job,
-        environment=tiny.spec.environment,
-    )
+    return plan_of(tiny, "candidate", tmp_path)
 
 
 @pytest.fixture
