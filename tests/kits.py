@@ -113,6 +113,12 @@ class Live:
         code, output = self.of(service).exec_run(["/bin/sh", "-c", command], user=user, workdir=folder)
         return code, output.decode("utf-8", "replace")
 
+    def tasks(self) -> int:
+        """How many processes and threads the kernel counts in the box."""
+        counted = self.of("box").stats(stream=False)["pids_stats"]["current"]
+        assert isinstance(counted, int)
+        return counted
+
     def answers(self) -> bool:
         """Whether the page and the proctor answer within two seconds."""
         led = Led(self.stack)
