@@ -11,6 +11,9 @@ from typing import Any
 SECONDS = 30.0
 """A supervisor that does not answer so long is not there."""
 
+SPAWN_ERROR = 50
+"""supervisord's fault code of a program that had ended before its start was answered."""
+
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
@@ -53,20 +56,28 @@ class Supervisor:
         ]
 
     def restart(self, name: str) -> None:
-        """Stop a program, if it runs, and start it; not waited for."""
+        """Stop a program, if it runs, and start it; not waited for, so one that ends at once is not refused."""
         with suppress(Refused):
             self._call("stopProcess", name)
-        self._call("startProcess", name, False)
+        try:
+            self._call("startProcess", name, False)
+        except Refused as exc:
+            if exc.code != SPAWN_ERROR:
+                raise
 
     def _call(self, method: str, *words: Any) -> Any:
         proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Transport(self._path))
         try:
             return getattr(proxy.supervisor, method)(*words)
         except xmlrpc.client.Fault as exc:
-            raise Refused(exc.faultString) from exc
+            raise Refused(exc.faultString, exc.faultCode) from exc
         except (xmlrpc.client.Error, http.client.HTTPException) as exc:
             raise OSError(str(exc)) from exc
 
 
 class Refused(Exception):
-    """The supervisor answered that it will not."""
+    """The supervisor answered that it will not, with its fault code."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code

@@ -9,7 +9,7 @@ import sys
 import xmlrpc.client
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from harness.runtime.inside import places
 
@@ -30,10 +30,14 @@ def status() -> list[dict[str, Any]]:
 
 
 def restart(name: str) -> list[dict[str, Any]]:
-    """Stop a program if it runs, and start it without waiting."""
+    """Stop a program if it runs, and start it without waiting, so one that ends at once is not refused."""
     with contextlib.suppress(xmlrpc.client.Fault):
         supervisor().stopProcess(name)
-    supervisor().startProcess(name, False)
+    try:
+        supervisor().startProcess(name, False)
+    except xmlrpc.client.Fault as exc:
+        if exc.faultCode != Faults.SPAWN_ERROR:
+            raise
     return status()
 
 
