@@ -39,8 +39,8 @@ class Kit(Protocol):
     def inside(self, stack: RunningStack, command: str) -> str:
         """Run a shell command where the candidate works, as the candidate; its output."""
 
-    def processes(self, stack: RunningStack) -> int:
-        """How many processes run where the candidate works."""
+    def processes(self, stack: RunningStack) -> set[str]:
+        """The processes that run where the candidate works."""
 
     def crash(self, stack: RunningStack) -> None:
         """Kill what supervises the candidate's services, as a crash would."""
@@ -58,13 +58,20 @@ class ProcessKit:
         done = psutil.subprocess.run(["/bin/sh", "-c", command], cwd=plan.workspace, capture_output=True, check=False)
         return str(done.stdout.decode())
 
-    def processes(self, stack: RunningStack) -> int:
-        return len(_marked(_plan(stack).folder))
+    def processes(self, stack: RunningStack) -> set[str]:
+        return {str(process.pid) for process in _marked(_plan(stack).folder)}
 
     def crash(self, stack: RunningStack) -> None:
         pid = int((_plan(stack).folder / "supervisord.pid").read_text(encoding="utf-8"))
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 10.0)
+        until(lambda: _ended(pid), 30.0)
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class ComposeKit:
@@ -81,8 +88,9 @@ class ComposeKit:
         _, output = box.exec_run(["/bin/sh", "-c", command], user="1000", workdir=places.WORKSPACE)
         return str(output.decode())
 
-    def processes(self, stack: RunningStack) -> int:
-        return len(self.inside(stack, "ls -d /proc/[0-9]*").split()) - 2  # the shell and ls
+    def processes(self, stack: RunningStack) -> set[str]:
+        own, *found = self.inside(stack, "echo /proc/$$ /proc/[0-9]*").split()
+        return {*found} - {own}
 
     def crash(self, stack: RunningStack) -> None:
         for each in containers({STACK: str(_plan(stack).folder)}):

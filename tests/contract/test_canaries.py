@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
+import docker
 import pytest
 from docker.errors import NotFound
 from kits import ComposeKit, needs_engine, plan_of, running
@@ -33,6 +34,9 @@ TO_BOX = ("__init__.py", "errors.py", "text.py", "waiting.py", "client", "runtim
 """Parts of the harness that the box has, besides runtime/inside."""
 
 STACKS = ("candidate", "reference")
+
+SAVE_S = 600
+"""An engine may write a whole image down before it says a word."""
 
 
 class Chunks:
@@ -66,7 +70,8 @@ def blocks(file: IO[bytes]) -> Iterator[bytes]:
 def in_image(image: str, needles: Iterable[str]) -> set[str]:
     """Which of the needles any layer of an image holds, or its history and configuration."""
     found: set[str] = set()
-    with tarfile.open(fileobj=Chunks(client().images.get(image).save()), mode="r|") as tar:  # type: ignore[call-overload]
+    packed = docker.from_env(timeout=SAVE_S).images.get(image).save()
+    with tarfile.open(fileobj=Chunks(packed), mode="r|") as tar:  # type: ignore[call-overload]
         for member in tar:
             file = tar.extractfile(member) if member.isreg() else None
             if file is not None:

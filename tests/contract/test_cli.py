@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 def exam(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "EXAM_HOME": str(home)}
     command = [sys.executable, "-m", "harness.cli", *words]
-    return subprocess.run(command, env=environment, cwd=home.parent, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environment, cwd=home.parent, capture_output=True, text=True, timeout=400)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_attempt_from_another_terminal(session: Session, tiny_root: Path) -> 
     assert "77" not in json.dumps({key: value for key, value in started.items() if key in ("id", "scenario", "given")})
     status = json.loads(exam(home, "status", "--json").stdout)
     assert [line["name"] for line in status["services"]] == ["serving", "idle"]
-    assert 9 < status["minutes_left"] <= 10
+    assert 8 < status["minutes_left"] <= 10
     today = (home / "attempts" / "exam" / "clock").read_text().strip()
     assert (status["business_date"], status["submitted"]) == (today, False)
     shown = exam(home, "status").stdout
@@ -142,8 +142,8 @@ def test_a_terminated_proof_leaves_no_stack(tmp_path: Path, tiny_root: Path) -> 
     command = [sys.executable, "-m", "harness.cli", "prove", "tiny", "--row", "shouts", "--scenarios", str(tiny_root)]
     process = subprocess.Popen(command, env={**os.environ, "EXAM_HOME": str(home)}, cwd=tmp_path)
     run = home / "proof" / "tiny" / "row" / "run" / "stacks" / "candidate" / "run"
-    until(lambda: (run / "supervisord.pid").is_file(), 60.0, 0.05)
-    supervisor = int((run / "supervisord.pid").read_text(encoding="utf-8"))
+    written = run / "supervisord.pid"
+    supervisor = int(until(lambda: written.is_file() and written.read_text(encoding="utf-8").strip(), 60.0, 0.05))
     process.terminate()
     assert process.wait(60) == 130
     assert not psutil.pid_exists(supervisor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from harness.waiting import until
 pytestmark = pytest.mark.slow
 
 QUOTA_MIB = 256
+SAME_LOOKS = 4
+"""A second apart: what the engine still had to do is done by then."""
 REGISTRY = """
 [[service]]
 name = "registry"
@@ -120,6 +123,7 @@ def test_other_containers_answer_on_the_ports_of_their_services_alone(eve: Live)
     assert code == 0, output
     found = set(output.decode().splitlines())
     own = {"box 3000", "box 8888"}
+    until(lambda: eve.shell("curl -sf http://127.0.0.1:8888/api")[0] == 0, 120.0)
     assert found >= own, "the scan finds what listens"
     assert found - own == {
         "registry 5000", "proctor 8088", "rehearsal 8089", *(f"door {port}" for port in door.BEHIND)
@@ -202,21 +206,21 @@ def test_a_fork_bomb_stays_in_its_box(eve: Live, ada: Live) -> None:
     try:
         limit = eve.of("box").attrs["HostConfig"]["PidsLimit"]
         until(lambda: eve.tasks() > limit / 2, 30.0)
-        # The kernel's count includes, for a moment, forks it is about to refuse: the lowest of some looks is told.
-        assert min(eve.tasks() for _ in range(4)) <= limit
+        # The kernel counts forks for a moment that it is about to refuse. A bomb without a limit never comes back.
+        until(lambda: eve.tasks() <= limit, 60.0)
         until(ada.answers, 20.0)
         until(lambda: ada.shell("echo fine")[1] == "fine\n", 20.0)
     finally:
         eve.of("box").restart(timeout=1)
         bomb.join(30)
-    until(eve.answers, 60.0)
+    until(eve.answers, 180.0)
 
 
 def test_memory_beyond_the_limit_is_the_boxs_own_trouble(eve: Live, ada: Live) -> None:
     code, _ = eve.shell("python3 -c 'x = bytearray(6 * 2**30); print(len(x))'")
     assert code != 0
-    until(eve.answers, 60.0)
-    assert ada.answers()
+    until(eve.answers, 180.0)
+    until(ada.answers, 20.0)
 
 
 def test_a_full_disk_is_ended_at_the_quota_and_can_be_tidied(eve: Live, ada: Live) -> None:
@@ -227,8 +231,8 @@ def test_a_full_disk_is_ended_at_the_quota_and_can_be_tidied(eve: Live, ada: Liv
     assert QUOTA_MIB < taken < 2 * QUOTA_MIB
     assert "writers are ended" in eve.of("box").logs(tail=20).decode()
     assert eve.shell("rm fill.*; sleep 5; echo tidy")[1] == "tidy\n", "who tidies up is left alone"
-    until(eve.answers, 60.0)
-    assert ada.answers()
+    until(eve.answers, 180.0)
+    until(ada.answers, 20.0)
 
 
 def test_a_flood_of_logs_is_cut(eve: Live) -> None:
@@ -236,9 +240,9 @@ def test_a_flood_of_logs_is_cut(eve: Live) -> None:
     assert eve.shell("exam restart serving")[0] == 0
     try:
         until(lambda: eve.shell("ls /run/exam/logs/serving.log.1")[0] == 0, 20.0)
-        taken = int(eve.shell("du -sm /run/exam")[1].split()[0])
+        taken = int(eve.shell("du -sm /run/exam 2>/dev/null")[1].split()[0])  # a log may be turned meanwhile
         assert taken <= 16, "two files of five megabytes, and one that is being cut"
-        assert eve.answers()
+        until(eve.answers, 20.0)
     finally:
         eve.shell("mv bin/page bin/serve; exam restart serving")
     assert eve.shell("echo x > /proc/1/fd/1")[0] != 0, "the engine's own log is out of reach"
@@ -246,7 +250,7 @@ def test_a_flood_of_logs_is_cut(eve: Live) -> None:
     assert int(eve.shell("du -sm /run/exam/big")[1].split()[0]) <= 64, "scratch has a size"
     assert int(eve.shell("du -sm /tmp/big")[1].split()[0]) <= 1024
     eve.shell("rm -f /run/exam/big /tmp/big")
-    until(eve.answers, 60.0)
+    until(eve.answers, 180.0)
 
 
 def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_everything(eve: Live) -> None:
@@ -260,10 +264,21 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
         each.kill()
     for each in everything:
         each.start()
-    until(eve.answers, 60.0)
+    until(eve.answers, 180.0)
     assert eve.shell("cat note.txt")[1] == before
     assert {port: eve.stack.published(port) for port in door.BEHIND} == published, "on the same ports"
     assert httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"] == started, "the clock went on"
+
+
+def settled(folder: Path) -> None:
+    """Wait until the engine has done what it was asked for: a container more may come after its asker has ended."""
+    seen = [set[str]()] * SAME_LOOKS
+
+    def still() -> bool:
+        seen.append({str(each.id) for each in containers({STACK: str(folder)})})
+        return all(look == seen[-1] for look in seen[-SAME_LOOKS:])
+
+    until(still, 60.0, 1.0)
 
 
 def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, session: Session, pack: Path) -> None:
@@ -271,13 +286,14 @@ def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, se
         "from pathlib import Path; from harness.session import Session\n"
         f"Session(Path({str(session.home)!r}), [Path({str(pack)!r})]).start('tiny', 3, name='lost', runtime='compose')"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, start_new_session=True)
     folder = session.home / "attempts" / "lost" / "run"
     try:
         until(lambda: containers({STACK: str(folder)}), 60.0, 0.05)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # compose, too
         process.wait()
+    settled(folder)
     assert containers({HOME: str(session.home), STACK: str(folder)})
     assert session.left_over() == [str(folder)], "not what the live attempts have"
     assert Session(session.home.parent / "another").left_over() == [], "nor what belongs to another home"
@@ -286,7 +302,7 @@ def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, se
     assert not containers({STACK: str(folder)})
     assert not client().networks.list(filters=label)
     assert not client().volumes.list(filters=label)
-    assert eve.answers()
+    until(eve.answers, 20.0)
     session.down("lost")
 
 
@@ -316,7 +332,7 @@ def test_a_context_and_an_address_lead_to_the_engine_and_compose_alone_ends_an_a
             capture_output=True,
             text=True,
             check=False,
-            timeout=180,
+            timeout=500,
         )
 
     try:
@@ -327,7 +343,7 @@ def test_a_context_and_an_address_lead_to_the_engine_and_compose_alone_ends_an_a
         assert url.startswith("http://127.0.0.2:")
         assert httpx.get(f"{url}/word", timeout=5.0).status_code == 200
         down = ["docker", "compose", "-p", project, "down", "-v", "-t", "0"]
-        subprocess.run(down, cwd=ROOT, check=True, capture_output=True, timeout=60)
+        subprocess.run(down, cwd=ROOT, check=True, capture_output=True, timeout=180)
         label = {"label": f"com.docker.compose.project={project}"}
         assert not client().containers.list(all=True, filters=label)
         assert not client().networks.list(filters=label)
@@ -336,6 +352,7 @@ def test_a_context_and_an_address_lead_to_the_engine_and_compose_alone_ends_an_a
         session.down("away")
 
 
+@pytest.mark.timeout(1800)  # eight starts and a grading
 def test_eight_attempts_and_a_grading_fit_side_by_side(session: Session, tmp_path: Path) -> None:
     """Address pools and ports suffice on an engine as it comes: two networks a stack."""
     names = [f"seat-{number}" for number in range(8)]
@@ -349,7 +366,8 @@ def test_eight_attempts_and_a_grading_fit_side_by_side(session: Session, tmp_pat
         record, _ = session.grade(names[0], tmp_path, lambda what, done, of: None)
         assert record.score.complete
         assert record.certifiable
-        assert all(seat.answers() for seat in seats)
+        for seat in seats:
+            until(seat.answers, 60.0)
         networks = [each for seat in seats for each in seat.of("door").attrs["NetworkSettings"]["Networks"]]
         assert len(set(networks)) == 16
     finally:

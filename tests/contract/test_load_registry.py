@@ -35,6 +35,7 @@ import sys, mlflow, pandas as pd
 model = mlflow.pyfunc.load_model("models:/flight-delay@champion")
 print(pd.DataFrame(model.predict(pd.DataFrame({"hour": [0.0], "humid_pct": [19.0]}))).iloc[0, 1])
 """
+MODEL = {"name": "flight-delay"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
@@ -64,15 +65,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         url = f"http://127.0.0.1:{port}"
         _ready(url, folder / "log")
-        httpx.post(f"{url}/api/2.0/mlflow/registered-models/create", json={"name": "flight-delay"}).raise_for_status()
+        httpx.post(f"{url}/api/2.0/mlflow/registered-models/create", json=MODEL, timeout=60.0).raise_for_status()
         yield cast(Stack, OneService(url))
     finally:
         server.terminate()
-        server.wait(20)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(60)
 
 
 def _ready(url: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             if httpx.get(f"{url}/health").status_code == 200:
@@ -111,12 +116,14 @@ def test_an_empty_registry(stack: Stack) -> None:
 def test_what_is_registered_loads_by_alias(stack: Stack, saved: tuple[Path, float]) -> None:
     folder, risk = saved
     registry = Registry(stack)
-    begin = time.monotonic()
+    began = time.monotonic()
     made = registry.register(folder, {"data_digest": "abc", "metric": "log_loss"})
-    assert time.monotonic() - begin < 10
+    registered = time.monotonic()
     assert registry.champion() is None, "registering moves no alias"
     registry.set_alias("champion", made.version)
+    loading = time.monotonic()
     assert float(python(LOAD, MLFLOW_TRACKING_URI=stack.endpoint("registry"))) == pytest.approx(risk, abs=1e-12)
+    assert registered - began < time.monotonic() - loading, "a model is registered without MLflow in a process"
 
     champion = registry.champion()
     assert champion is not None

@@ -48,7 +48,7 @@ def pid_of(stack: RunningStack, service: str) -> int | None:
 
 def all_run(stack: RunningStack) -> None:
     """Wait until every service runs: a process that is just being started shows no environment to be told by."""
-    until(lambda: all(line.state == "running" for line in stack.status()), 20.0)
+    until(lambda: all(line.state == "running" for line in stack.status()), BOOT_SECONDS)
 
 
 def test_a_stack_that_is_up_answers_and_says_so(stack: RunningStack) -> None:
@@ -153,7 +153,7 @@ def test_a_job_is_ended_at_its_deadline_with_its_children(kind: Kit, stack: Runn
     all_run(stack)
     before = kind.processes(stack)
     assert stack.run_job("speak", ["for-ever"], 1.0).exit_code is None
-    until(lambda: kind.processes(stack) == before, 10.0)
+    until(lambda: kind.processes(stack) <= before, 30.0)
 
 
 def test_a_job_that_does_not_start_is_the_stacks_fault(kind: Kit, stack: RunningStack) -> None:

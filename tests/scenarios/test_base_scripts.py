@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psutil
+
+from harness.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
@@ -19,8 +20,8 @@ SCRIPT = """
     import pathlib, signal, subprocess, sys
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    pathlib.Path("server.pid").write_text(str(server.pid))
     try:
+        pathlib.Path("server.pid").write_text(str(server.pid))
         server.wait()
     finally:
         server.kill()
@@ -42,13 +43,15 @@ def test_a_layout_that_is_terminated_leaves_no_process_of_its_script(tmp_path: P
         server = _pid(tmp_path / "server.pid")
         process.send_signal(signal.SIGTERM)
         process.wait(DEADLINE_S)
-    assert not psutil.pid_exists(server) or psutil.Process(server).status() == psutil.STATUS_ZOMBIE
+    until(lambda: _ended(server), DEADLINE_S)
 
 
 def _pid(path: Path) -> int:
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        if path.is_file() and path.read_text():
-            return int(path.read_text())
-        time.sleep(0.05)
-    raise AssertionError(f"{path.name} was not written within {DEADLINE_S:.0f} s")
+    return int(until(lambda: path.is_file() and path.read_text(), DEADLINE_S, 0.05))
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -274,18 +275,16 @@ class Watched:
         self.now, self.left = disk.Taken(int(mib * 2**20), names, time.monotonic()), left
         return self.warden.look()
 
-    def ended(self) -> tuple[bool, bool]:
-        """Whether the writer was ended, and the supervisor; whoever was begins anew."""
-        found = []
-        for name in ("sleeper", "spared"):
-            try:
-                getattr(self, name).wait(0.3)
-                found.append(True)
-            except subprocess.TimeoutExpired:
-                found.append(False)
-        if found[0]:
+    def ended(self, *names: str) -> bool:
+        """Whether these were ended, "writer" and "supervisor", and nobody else; the writer begins anew."""
+        each = {"writer": self.sleeper, "supervisor": self.spared}
+        with suppress(subprocess.TimeoutExpired):
+            for name in names:
+                each[name].wait(10.0)
+        found = {name for name, process in each.items() if process.poll() is not None}
+        if "writer" in found:
             self.sleeper = self.sleep()
-        return found[0], found[1]
+        return found == {*names}
 
 
 @pytest.fixture
@@ -301,41 +300,41 @@ def test_the_warden_ends_writers_while_the_disk_fills_and_leaves_tidying_alone(w
     assert watched.sleeper.pid in dict(processes(NOBODY))
     assert watched.look(3) == ""
     assert "takes 6 MiB of 4" in watched.look(6)
-    assert watched.ended() == (True, False)
+    assert watched.ended("writer")
     assert watched.look(7) == "", "what the ended ones wrote since they were measured"
     assert watched.look(5) == "", "less than before"
     assert watched.look(5, names=50) != "", "more names"
-    assert watched.ended() == (True, False)
+    assert watched.ended("writer")
 
 
 def test_names_without_content_have_a_quota_too(watched: Watched) -> None:
     assert "101 names of 100" in watched.look(0, names=101)
-    assert watched.ended() == (True, False)
+    assert watched.ended("writer")
 
 
 def test_who_goes_on_at_the_next_look_is_ended_with_the_supervisor(watched: Watched) -> None:
     assert watched.look(5)
-    assert watched.ended() == (True, False)
+    assert watched.ended("writer")
     assert watched.look(6) == ""
     watched.warden.look()  # the same measurement once more: it says nothing new
-    assert watched.ended() == (False, False)
+    assert watched.ended()
     assert watched.look(7)
-    assert watched.ended() == (True, True)
+    assert watched.ended("writer", "supervisor")
 
 
 def test_nothing_runs_above_twice_the_quota_whether_it_grows_or_not(watched: Watched) -> None:
     assert watched.look(9)
-    assert watched.ended() == (True, True)
+    assert watched.ended("writer", "supervisor")
     watched.warden.look()
-    assert watched.ended()[0]
+    assert watched.ended("writer", "supervisor")
     assert watched.look(7, names=201)
-    assert watched.ended()[0]
+    assert watched.ended("writer", "supervisor")
 
 
 def test_a_disk_that_others_need_is_not_filled_by_what_no_name_shows(watched: Watched) -> None:
     assert watched.look(1, left=2**31) == ""
     assert "MiB left" in watched.look(1, left=2**29)
-    assert watched.ended() == (True, False)
+    assert watched.ended("writer")
     assert watched.look(1, left=2**29) == "", "it takes nothing more"
 
 
@@ -348,12 +347,14 @@ from harness.runtime.inside.warden import processes
 assert os.getpid() == 1, "only where nothing but this is seen"
 theirs = subprocess.Popen(["sleep", "300"], user=54321)
 ours = subprocess.Popen(["sleep", "300"])
+begun, told = os.pipe()
 if os.fork() == 0:
     os.setuid(54321)
+    os.write(told, b"x")
     while True:
         if os.fork():
             os._exit(0)
-time.sleep(0.2)
+os.read(begun, 1)
 users.end_all(54321)
 assert theirs.wait(10) == -9
 end = time.monotonic() + 10

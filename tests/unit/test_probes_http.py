@@ -173,9 +173,14 @@ def test_a_trickle_counts_failed_and_wrong(serve: Callable[[Respond], Stack]) ->
 
 
 def test_a_trickle_meets_a_stack_that_hangs(serve: Callable[[Respond], Stack]) -> None:
-    stack = serve(lambda handler, rows: time.sleep(1.0))
-    with Trickle(stack, [ROW], rate=20, timeout=0.3) as trickle:
-        time.sleep(0.3)
+    asked: list[int] = []
+
+    def hang(handler: BaseHTTPRequestHandler, rows: list[dict[str, Any]]) -> None:
+        asked.append(len(rows))
+        time.sleep(1.0)
+
+    with Trickle(serve(hang), [ROW], rate=20, timeout=0.3) as trickle:
+        waiting.until(lambda: len(asked) >= 5, 20.0, 0.02)
     assert trickle.result.failed == trickle.result.sent >= 5
     assert "0.3 s" in trickle.result.first
 

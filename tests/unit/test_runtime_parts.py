@@ -38,9 +38,9 @@ def test_a_command_is_told_and_says_how_it_ended() -> None:
 
 def test_a_command_that_never_ends_is_cut_off_at_its_deadline() -> None:
     began = time.monotonic()
-    said = ask(python("import time; print('begun', flush=True); time.sleep(100)"), 1.0, 2**20)
+    said = ask(["sh", "-c", "echo begun; exec sleep 100"], 2.0, 2**20)
     assert (said.code, said.late, said.out) == (None, True, b"begun\n")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_a_command_that_hides_its_end_is_cut_off_too() -> None:

@@ -19,12 +19,14 @@ from harness.runtime.inside import control, places
 class Handler(SimpleXMLRPCRequestHandler):
     disable_nagle_algorithm = False  # a unix socket knows none
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
 
 class Fake(ThreadingUnixStreamServer, SimpleXMLRPCDispatcher):
     """A supervisor that stops nothing and answers each start with a fault."""
 
     daemon_threads = True
-    logRequests = False
 
     def __init__(self, path: Path, fault: int) -> None:
         ThreadingUnixStreamServer.__init__(self, str(path), Handler)

@@ -91,7 +91,8 @@ def too_old(version: str) -> str | None:
 
 def missing_images() -> list[str]:
     """The images that are not there."""
-    there = {name for image in client().images.list() for name in image.tags}
+    # One request: a list of objects asks for each image again, and one may be gone by then.
+    there = {name for image in client().api.images() for name in image.get("RepoTags") or ()}
     return [name for name in (f"exam-{role}:{tag()}" for role in IMAGES) if name not in there]
 
 
