@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from fnmatch import fnmatch
 from functools import cache
-from pathlib import Path
 
 import pytest
 from broken_trees import (
@@ -28,12 +26,11 @@ from broken_trees import (
 )
 from trees import assert_clean
 
-from harness import variant as variants
 from harness.grading import pointable
-from harness.layout import site_in
+from harness.layout import Layouts
 from harness.model import Site, Variant
 from harness.proof.seeds import healthy_beside
-from harness.workspace import changes, copy_site, digests
+from harness.workspace import changes, digests
 
 SEEDS = range(1, 61)
 DRAWS = 10
@@ -43,19 +40,6 @@ ONSETS = {"units": (14, 18), "upserts": (5, 17)}
 USUAL_ONSET = (6, 17)
 WITH_SETTINGS = {"gate/counts_right", "gate/wrong_direction"}
 """What a gate goes by stands in config.toml."""
-
-STORIES = (
-    (
-        "units/temp_unconverted",
-        "nulls/humid_zero",
-        "upserts/redelivery_appends",
-        "rows_cut/cap_280",
-        "weather_hour/utc_hour",
-        "validation/one_stops_all",
-    ),
-    ("leak/late_start", "split/random_split", "monitor/reference_is_current", "versioning/overwritten_file"),
-)
-"""Forms that show beside one another, whether or not a variant has them together; the proof's symptoms show each."""
 
 
 @pytest.fixture(scope="module")
@@ -216,18 +200,14 @@ def test_days_of_the_story_are_known_from_its_values(seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # lives through 18 nights
-@pytest.mark.parametrize("form_ids", STORIES, ids=["data", "model"])
-def test_faults_show_beside_each_other_and_their_pointers_are_there(
-    form_ids: tuple[str, ...], broken_healthy: Site, broken_variant: Variant, tmp_path: Path
+def test_faults_of_a_variant_show_beside_each_other_and_their_pointers_are_there(
+    broken_healthy: Site, broken_variant: Variant, layouts: Layouts
 ) -> None:
-    faults = [draw(form_id, broken_variant.seed) for form_id in form_ids]
-    site = site_in(tmp_path)
-    copy_site(broken_healthy, site)
-    variants.break_site(SCENARIO, variants.with_faults(broken_variant, faults), site)
+    """Of one variant; a proof shows those of its seeds, in which every form is drawn."""
+    site = layouts.broken(SCENARIO, broken_variant)
     known = pointable(site)
-    for fault in faults:
+    for fault in broken_variant.faults:
         symptom = FORMS[fault.id].visible(site, broken_healthy, fault)
         assert symptom.measured > symptom.clean_p99, (fault.id, symptom)
         for pattern in fault.pointers:
             assert any(fnmatch(name, pattern) for name in known), (fault.id, pattern)
-    shutil.rmtree(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import tomllib
 from contextlib import closing
@@ -14,13 +15,16 @@ from harness import proof
 from harness import scenario as scenarios
 from harness import variant as variants
 from harness.layout import Layouts, site_in
-from harness.model import Site
-from harness.proof import Plan, Row
-from harness.workspace import digests
+from harness.model import Site, Variant
+from harness.proof import Plan
+from harness.workspace import copy_site, copy_tree, digests
 
 SCENARIO = scenarios.find("stale_predictions")
 SCENARIO.forms  # noqa: B018 - shortcuts import the faults' texts, which are there once they are loaded
+SEED = 1
+"""Of the story that other tests lay out, too."""
 SHORTCUTS = sorted(path.parent for path in (SCENARIO.folder / "shortcuts").glob("*/apply.py"))
+EXPECT = {folder.name: proof.read_expect(folder, SCENARIO) for folder in SHORTCUTS}
 SOLUTIONS = sorted(path.parent for path in (SCENARIO.folder / "solutions").glob("*/apply.py"))
 NAMED = {
     "restart_only", "newest_version", "cache_off", "cache_flushed", "one_worker", "timestamps_touched",
@@ -34,6 +38,12 @@ NAMED = {
 }  # fmt: skip
 SEEN_BY_OTHERS = {"flight_may_be_left_out", "yes_or_no"}
 """A right repair of the fault that breaks something else."""
+WITH_HISTORY = {
+    "alias_moved_by_hand", "date_hard_coded", "dates_renamed", "history_rewritten", "label_from_config",
+    "marker_forged", "old_partitions_removed", "pinned_to_newest", "restart_only", "tags_by_hand", "tags_constant",
+    "timestamps_touched", "version_hard_coded",
+}  # fmt: skip
+"""What is done to partitions, to the registry or to running processes needs a story's nights."""
 NOTHING_TO_FREEZE = {"restart_only"}
 """What is done to running processes leaves no trace in a submission."""
 
@@ -82,13 +92,7 @@ def test_every_form_has_a_shortcut_and_every_check_is_failed_by_one(plan: Plan) 
     assert plan.unfailed == ()
 
 
-# --- on laid-out sites ---------------------------------------------------------------------------------------------
-
-
-def laid_out(row: Row, layouts: Layouts, folder: Path) -> Site:
-    site = site_in(folder)
-    proof.lay_out_row(row, SCENARIO, variants.draw(SCENARIO, row.seed), layouts, site)
-    return site
+# --- on trees and on a laid-out site -------------------------------------------------------------------------------
 
 
 def compiles(workspace: Path) -> None:
@@ -106,27 +110,51 @@ def state(site: Site) -> dict[str, object]:
     return {**digests(site.workspace), **rows}
 
 
+def drawn(form_id: str, seed: int) -> Variant:
+    """The world of a seed with one fault in it, whether or not the seed draws it."""
+    form = next(form for form in SCENARIO.forms if form.id == form_id)
+    variant = variants.draw(SCENARIO, seed)
+    return variants.with_faults(variant, [form.draw(random.Random(f"{seed}/{form.slot}"), variant.values)])
+
+
+CASES = [(name, form) for name, expect in EXPECT.items() for form in expect.faults]
+ON_A_TREE = [(name, form) for name, form in CASES if name not in WITH_HISTORY]
+ON_A_SITE = [(name, form) for name, form in CASES if name in WITH_HISTORY]
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # lays out several stories
-def test_every_shortcut_changes_a_broken_site_and_its_python_compiles(
-    plan: Plan, layouts: Layouts, tmp_path: Path
-) -> None:
-    for number, row in enumerate(row for row in plan.rows if row.kind == "shortcut"):
-        site = laid_out(row, layouts, tmp_path / str(number))
+def test_a_shortcut_changes_broken_code_and_its_python_compiles(tmp_path: Path) -> None:
+    for number, (name, form) in enumerate(ON_A_TREE):
+        variant, site = drawn(form, SEED), site_in(tmp_path / str(number))
+        copy_tree(SCENARIO.folder / "workspace", site.workspace)
+        (fault,) = variant.faults
+        next(form for form in SCENARIO.forms if form.id == fault.id).apply(site, fault)
+        broken = digests(site.workspace)
+        loaded(SCENARIO.folder / "shortcuts" / name).apply(site, variant, fault)
         compiles(site.workspace)
         tomllib.loads((site.workspace / "config.toml").read_text(encoding="utf-8"))
-        variant = variants.draw(SCENARIO, row.seed)
-        faults = [fault for fault in variant.faults if fault.id == row.fault]
-        broken = layouts.broken(SCENARIO, variants.with_faults(variant, faults))
-        assert (state(site) == state(broken)) == (row.name in NOTHING_TO_FREEZE), row.id
+        assert digests(site.workspace) != broken, (name, form)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # lays out several stories
+@pytest.mark.timeout(1800)  # lays out a story, and some faults in it
+def test_a_shortcut_that_edits_what_nights_left_changes_a_broken_site(layouts: Layouts, tmp_path: Path) -> None:
+    for number, (name, form) in enumerate(ON_A_SITE):
+        variant, site = drawn(form, SEED), site_in(tmp_path / str(number))
+        broken = layouts.broken(SCENARIO, variant)
+        copy_site(broken, site)
+        loaded(SCENARIO.folder / "shortcuts" / name).apply(site, variant, variant.faults[0])
+        compiles(site.workspace)
+        assert (state(site) == state(broken)) == (name in NOTHING_TO_FREEZE), (name, form)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # lays out a story
 def test_solutions_replace_the_code_and_keep_the_rest(plan: Plan, layouts: Layouts, tmp_path: Path) -> None:
     for row in (row for row in plan.rows if row.kind == "solution"):
-        site = laid_out(row, layouts, tmp_path / row.name)
-        healthy = layouts.healthy(SCENARIO, variants.draw(SCENARIO, row.seed))
+        site = site_in(tmp_path / row.name)
+        proof.lay_out_row(row.model_copy(update={"seed": SEED}), SCENARIO, variants.draw(SCENARIO, SEED), layouts, site)
+        healthy = layouts.healthy(SCENARIO, variants.draw(SCENARIO, SEED))
         compiles(site.workspace)
         assert not (site.workspace / "delays").exists()
         assert all((site.workspace / "bin" / name).stat().st_mode & 0o100 for name in ("serve", "nightly", "monitor"))
