@@ -111,9 +111,9 @@ def _cover(first: int, drawn: Mapping[int, frozenset[str]], everything: set[str]
 
 
 def rotating(rows: Sequence[Row], commit: str, shortcuts: int) -> list[Row]:
-    """Symptoms, the healthy tree and the untouched variant, and as many shortcuts, all turning with the commit."""
+    """Symptoms, the repaired and the untouched variant, and as many shortcuts, all turning with the commit."""
     turn = int(hashlib.sha256(commit.encode()).hexdigest(), 16)
-    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "healthy", "untouched")}
+    of_kind = {kind: [row for row in rows if row.kind == kind] for kind in ("symptoms", "repaired", "untouched")}
     chosen = [each[turn % len(each)] for each in of_kind.values() if each]
     wrong = [row for row in rows if row.kind == "shortcut"]
     start = turn % len(wrong) if wrong else 0

@@ -130,7 +130,7 @@ def test_the_rotation_turns_with_the_commit_and_meets_every_shortcut() -> None:
     turns = [proof.rotating(plan.rows, f"commit {number}", 3) for number in range(400)]
     assert turns[0] == proof.rotating(plan.rows, "commit 0", 3)
     for turn in turns:
-        assert {row.kind for row in turn} == {"symptoms", "healthy", "untouched", "shortcut"}
+        assert {row.kind for row in turn} == {"symptoms", "repaired", "untouched", "shortcut"}
         assert sum(row.kind == "shortcut" for row in turn) == 3
     met = {row.id for turn in turns for row in turn}
     assert met >= {row.id for row in plan.rows if row.kind == "shortcut"}
