@@ -64,10 +64,11 @@ class ProcessKit:
     def crash(self, stack: RunningStack) -> None:
         pid = int((_plan(stack).folder / "supervisord.pid").read_text(encoding="utf-8"))
         os.kill(pid, signal.SIGKILL)
-        until(lambda: _ended(pid), 30.0)
+        until(lambda: ended(pid), 30.0)
 
 
-def _ended(pid: int) -> bool:
+def ended(pid: int) -> bool:
+    """Whether a process runs no more; what nobody has waited for yet has ended, too."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from harness.waiting import until
 from harness.workspace import copy_site
 
 SEED = 918273645
+ROUNDED = 0.11
+"""Minutes: they are told to a tenth."""
 
 
 def free_port() -> int:
@@ -44,6 +47,11 @@ class Led:
     room_port: int = field(default_factory=free_port)
     proctor: subprocess.Popen[str] | None = None
     rooms: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def minutes_since_start(self) -> float:
+        """By the clock of the test, since the proctor says that the attempt began."""
+        began = datetime.fromisoformat(self.get("/status").json()["started_at"])
+        return (datetime.now(UTC) - began).total_seconds() / 60
 
     @property
     def workspace(self) -> Path:

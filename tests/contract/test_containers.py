@@ -119,11 +119,11 @@ def test_what_is_published_is_published_on_this_machine_alone(eve: Live) -> None
 
 def test_other_containers_answer_on_the_ports_of_their_services_alone(eve: Live) -> None:
     names = ["box", "registry", "traffic", "proctor", "rehearsal", "door"]
+    until(lambda: eve.shell("curl -sf http://127.0.0.1:8888/api")[0] == 0, 120.0)  # no start waits for it
     code, output = eve.of("box").exec_run(["python", "-c", SCAN, *names], user="1000")
     assert code == 0, output
     found = set(output.decode().splitlines())
     own = {"box 3000", "box 8888"}
-    until(lambda: eve.shell("curl -sf http://127.0.0.1:8888/api")[0] == 0, 120.0)
     assert found >= own, "the scan finds what listens"
     assert found - own == {
         "registry 5000", "proctor 8088", "rehearsal 8089", *(f"door {port}" for port in door.BEHIND)

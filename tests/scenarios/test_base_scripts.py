@@ -9,7 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-import psutil
+from kits import ended
 
 from harness.waiting import until
 
@@ -43,15 +43,8 @@ def test_a_layout_that_is_terminated_leaves_no_process_of_its_script(tmp_path: P
         server = _pid(tmp_path / "server.pid")
         process.send_signal(signal.SIGTERM)
         process.wait(DEADLINE_S)
-    until(lambda: _ended(server), DEADLINE_S)
+    until(lambda: ended(server), DEADLINE_S)
 
 
 def _pid(path: Path) -> int:
     return int(until(lambda: path.is_file() and path.read_text(), DEADLINE_S, 0.05))
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

@@ -20,7 +20,7 @@ from harness.proof import Plan
 from harness.workspace import copy_site, copy_tree, digests
 
 SCENARIO = scenarios.find("stale_predictions")
-SCENARIO.forms  # noqa: B018 - shortcuts import the faults' texts, which are there once they are loaded
+FORMS = {form.id: form for form in SCENARIO.forms}  # shortcuts import the faults' texts, there once they are loaded
 SEED = 1
 """Of the story that other tests lay out, too."""
 SHORTCUTS = sorted(path.parent for path in (SCENARIO.folder / "shortcuts").glob("*/apply.py"))
@@ -112,8 +112,7 @@ def state(site: Site) -> dict[str, object]:
 
 def drawn(form_id: str, seed: int) -> Variant:
     """The world of a seed with one fault in it, whether or not the seed draws it."""
-    form = next(form for form in SCENARIO.forms if form.id == form_id)
-    variant = variants.draw(SCENARIO, seed)
+    form, variant = FORMS[form_id], variants.draw(SCENARIO, seed)
     return variants.with_faults(variant, [form.draw(random.Random(f"{seed}/{form.slot}"), variant.values)])
 
 
@@ -128,7 +127,7 @@ def test_a_shortcut_changes_broken_code_and_its_python_compiles(tmp_path: Path) 
         variant, site = drawn(form, SEED), site_in(tmp_path / str(number))
         copy_tree(SCENARIO.folder / "workspace", site.workspace)
         (fault,) = variant.faults
-        next(form for form in SCENARIO.forms if form.id == fault.id).apply(site, fault)
+        FORMS[form].apply(site, fault)
         broken = digests(site.workspace)
         loaded(SCENARIO.folder / "shortcuts" / name).apply(site, variant, fault)
         compiles(site.workspace)

@@ -40,7 +40,7 @@ def test_a_command_that_never_ends_is_cut_off_at_its_deadline() -> None:
     began = time.monotonic()
     said = ask(["sh", "-c", "echo begun; exec sleep 100"], 2.0, 2**20)
     assert (said.code, said.late, said.out) == (None, True, b"begun\n")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 10
 
 
 def test_a_command_that_hides_its_end_is_cut_off_too() -> None:
