@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 CANDIDATES, EVALUATORS, AUTHORS = "For candidates", "For evaluators", "For authors of scenarios"
 """Whose commands they are, as `exam --help` says it."""
 
+PACKAGE = "production-readiness-exam"
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Name = Annotated[str, typer.Option("--name", "-n", help="Which attempt, where there are several.")]
@@ -32,6 +35,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 Roots = Annotated[list[Path] | None, typer.Option("--scenarios", help="A folder with further scenarios; repeatable.")]
 ScenarioId = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario's name, from `exam list`.")]
 Reports = Annotated[Path, typer.Option(help="Where reports are written.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        console.out.print(metadata.version(PACKAGE))
+        raise typer.Exit
+
+
+@app.callback()
+def everything(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    # No docstring: the help of `exam` is the app's own.
+    pass
 
 
 def command(whose: str, example: str) -> Callable[[F], F]:
