@@ -12,11 +12,15 @@ from typing import Any
 from harness import variant as variants
 from harness.errors import ExamError, StackError, SubmissionError
 from harness.model import Finding, Record, Site, Stack, Submission, Variant
-from harness.scenario import Scenario
+from harness.runtime.inside import places
+from harness.scenario import SCENARIOS, Scenario
 from harness.workspace import changes, digests, file_digest, freeze
 
 PAPERS = ("diagnosis.toml", "INCIDENT.md")
 """What a candidate writes beside the repair; said before a submission where it is missing."""
+
+PUBLIC = (SCENARIOS, Path(places.SCENARIOS))
+"""Where public scenarios lie: here, and in a stack that was laid out by hand, which has no others."""
 
 ESTIMATE = 2000
 """Characters of an estimate that are kept."""
@@ -26,7 +30,10 @@ GRACE_SECONDS = 60.0
 
 
 class Attempt(Record):
-    """One candidate at one variant. Times are UTC, ISO 8601; `seed` is not shown to the candidate."""
+    """One candidate at one variant. Times are UTC, ISO 8601; `seed` is not shown to the candidate.
+
+    A `public` scenario is the project's own, wherever that lies; another one is only what lies in its folder.
+    """
 
     id: str
     scenario: str
@@ -38,6 +45,7 @@ class Attempt(Record):
     laid_out_seconds: float
     ready_seconds: float
     given: Mapping[str, str]
+    public: bool = False
     submitted: bool = False
     estimate: str = ""
 
@@ -67,6 +75,7 @@ def begun(
         id=name,
         scenario=scenario.spec.id,
         folder_of_scenario=scenario.folder,
+        public=scenario.folder.parent in PUBLIC,
         seed=variant.seed,
         runtime=runtime,
         started_at=now.isoformat(timespec="seconds"),

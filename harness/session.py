@@ -31,12 +31,12 @@ from harness import scenario as scenarios
 from harness import variant as variants
 from harness.attempt import Attempt, begun, keep, read_submission, settle_live
 from harness.bench import Progress as GradingProgress
-from harness.errors import AttemptError, EnvironmentFault, SubmissionError, UsageError
+from harness.errors import AttemptError, EnvironmentFault, ExamError, SubmissionError, UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
 from harness.leading import BOOT_SECONDS, Here, Leader
 from harness.led import Led, LedStack
-from harness.model import RunRecord, ServiceSpec, Submission, Variant
+from harness.model import Event, RunRecord, ServiceSpec, Submission, Variant
 from harness.proctor.sealed import Sealed, seal
 from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
 from harness.runtime.process import ProcessRuntime
@@ -68,11 +68,13 @@ class Session:
     ) -> tuple[Attempt, RunningStack]:
         """Lay out a variant, bring its stack up, and look whether each drawn fault is in place.
 
-        Raises UsageError for a name in use or an unknown runtime, EnvironmentFault and NotReady as the runtime does,
-        and ExamError when a fault is not in place. Nothing is left of an attempt that did not start.
+        Raises UsageError for a name in use, an unknown runtime or a port of no service, EnvironmentFault and NotReady
+        as the runtime does, and ExamError when a fault is not in place. Nothing is left of an attempt that did not
+        start.
         """
         scenario = scenarios.find(scenario_id, self.roots)
         runner = runtime_named(runtime, self.home)
+        _need_services(scenario, ports or {})
         folder = self._new_folder(name)
         try:
             (folder / "runtime").write_text(runtime, encoding="utf-8")
@@ -206,10 +208,18 @@ class Session:
         raise AttemptError(f"Several attempts are under way: {known}.", "Say which with --name.")
 
     def scenario_of(self, attempt: Attempt) -> Scenario:
-        """The scenario of an attempt, from where it was started, or by its name where that folder is not here."""
+        """The scenario of an attempt: from where it was started, else by its name below the roots.
+
+        A public one is found here, too. Raises UsageError for any other: a public one of that name is not the same.
+        """
         if attempt.folder_of_scenario.is_dir():
             return scenarios.load(attempt.folder_of_scenario)
-        return scenarios.find(attempt.scenario, self.roots)
+        if attempt.public or any((root / attempt.scenario / "scenario.toml").is_file() for root in self.roots):
+            return scenarios.find(attempt.scenario, self.roots)
+        raise UsageError(
+            f"The scenario of {attempt.id!r} is not in {attempt.folder_of_scenario} any more.",
+            "Put it back, or name the folder that holds it now: `exam grade --scenarios FOLDER`.",
+        )
 
     def stack(self, attempt: Attempt) -> RunningStack:
         """The live stack of an attempt."""
@@ -256,7 +266,7 @@ class Session:
             shutil.rmtree(unfinished, ignore_errors=True)
             self.leader(attempt).hand_in(unfinished, at_deadline=at_deadline)
             _, sealed = read_submission(unfinished)
-            known = attempt.model_dump(include={"folder_of_scenario", "laid_out_seconds", "ready_seconds"})
+            known = attempt.model_dump(include={"folder_of_scenario", "public", "laid_out_seconds", "ready_seconds"})
             sealed = sealed.model_copy(update=known)  # what only this session knows of it
             (unfinished / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
             unfinished.replace(folder)
@@ -301,7 +311,7 @@ class Session:
         submission, sealed = self.submission(name)
         scenario = self.scenario_of(sealed)
         journal = self.journal(sealed.id)
-        events = tuple(journal.read())
+        events = _with_submission(journal, submission)
         journal.append("grading", {"sha256": submission.sha256})
         job = grading.GradingJob(
             scenario=scenario,
@@ -323,6 +333,15 @@ class Session:
         return record, files
 
     # --- down --------------------------------------------------------------------------------------------------------
+
+    def unsubmitted(self, name: str) -> bool:
+        """Whether ending this attempt loses what was done in it. One whose proctor does not answer counts as such."""
+        for attempt in self.attempts():
+            if attempt.id == name and not attempt.submitted:
+                with suppress(ExamError):
+                    return not self.leader(attempt).frozen()
+                return True
+        return False
 
     def down(self, name: str) -> None:
         """End what runs of an attempt and remove it; its submission, journal and reports stay.
@@ -388,6 +407,28 @@ def runtime_named(name: str, home: Path) -> Runtime:
     if name not in RUNTIMES:
         raise UsageError(f"There is no runtime {name!r}; there are: {', '.join(RUNTIMES)}.")
     return RUNTIMES[name](home)
+
+
+def _need_services(scenario: Scenario, ports: Mapping[str, int]) -> None:
+    """Raise UsageError where a port is asked for something that has none."""
+    known = [spec.name for spec in scenario.spec.service if spec.ready]
+    for name in ports:
+        if name not in known:
+            raise UsageError(
+                f"No service {name!r} of {scenario.spec.id} has a port.", f"Those that do: {', '.join(known)}."
+            )
+
+
+def _with_submission(journal: Journal, submission: Submission) -> tuple[Event, ...]:
+    """The events of an attempt. Where they say nothing of its submission, what that says of itself is added first.
+
+    An archive may be graded where its journal is not, and a report takes from the journal whether it came late.
+    """
+    told = [event.data.get("sha256") for event in journal.read() if event.kind in ("submitted", "received")]
+    if submission.sha256 not in told:
+        said = {"submitted_at": submission.submitted_at, **({"late": True} if submission.late else {})}
+        journal.append("received", {"sha256": submission.sha256, **said})
+    return tuple(journal.read())
 
 
 def _compose(home: Path) -> Runtime:

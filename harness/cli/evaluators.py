@@ -86,7 +86,7 @@ def start(
     leader = here.leader(attempt)
     urls = {line.name: line.url for line in stack.status() if line.url} | leader.pages()
     if json:
-        shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario"})
+        shown = attempt.model_dump(mode="json", exclude={"seed", "given", "folder_of_scenario", "public"})
         console.show_json({**shown, "workspace": str(leader.workspace), "urls": urls})
         return
     console.out.print(f"\n[bold]{attempt.id}[/] has begun; it ends at {attempt.deadline}.\n")
@@ -102,10 +102,15 @@ def start(
 def grade(
     submission: Annotated[str, typer.Argument(help="The name of a submitted attempt, or its archive.")] = "",
     reports: Reports = Path("reports"),
+    scenarios_: Roots = None,
     json: AsJson = False,
 ) -> None:
-    """Grade a submission on a fresh stack, and write its report. It may be repeated."""
-    here = session()
+    """Grade a submission on a fresh stack, and write its report. It may be repeated.
+
+    The scenario is the one in the folder from which the attempt was started. Only where that is gone, one of the same
+    name is taken: below `--scenarios`, or, for a public scenario, the one that is here.
+    """
+    here = session(scenarios_)
     with console.grading_bar("grading") as progress:
         record, files = here.grade(submission, reports, progress)
     if json:
@@ -140,10 +145,18 @@ def report_(
 def down(
     name: Annotated[str, typer.Argument(help="An attempt; the only one unless given.")] = "",
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Also one that was not submitted: its work is lost.")
+    ] = False,
 ) -> None:
-    """End an attempt: stops all of it and deletes its files. Submissions, journals and reports are kept."""
+    """End an attempt: stops all of it and deletes its files. Submissions, journals and reports are kept.
+
+    Where an attempt was not submitted, nothing is ended without `--yes`.
+    """
     here = session()
-    for attempt in here.names() if every else [_to_end(name, here.names())]:
+    ending = here.names() if every else [_to_end(name, here.names())]
+    _need_submitted([] if yes else [attempt for attempt in ending if here.unsubmitted(attempt)])
+    for attempt in ending:
         here.down(attempt)
         console.out.print(f"{attempt} is down.")
     if every:
@@ -201,6 +214,15 @@ def _to_end(name: str, names: list[str]) -> str:
     if not name and len(names) != 1:
         raise AttemptError("Which attempt?", known + (" Name one, or give --all." if names else ""))
     return name or names[0]
+
+
+def _need_submitted(lost: list[str]) -> None:
+    """Raise AttemptError where attempts would be lost."""
+    if lost:
+        raise AttemptError(
+            f"Not submitted: {', '.join(lost)}. What was done there would be lost.",
+            f"Run `exam submit --name {lost[0]}` first, or end it all the same with `--yes`.",
+        )
 
 
 def _record(path: Path) -> RunRecord:

@@ -123,8 +123,9 @@ def evidence(paths: Sequence[str]) -> list[tuple[str, str | None]]:
 
 
 def late(record: RunRecord) -> bool:
-    """Whether the journal says that the submission came after the deadline."""
-    return any(event.kind == "submitted" and event.data.get("late") is True for event in record.journal)
+    """Whether the journal says that this submission came after the deadline: when it was handed in, or received."""
+    told = [event.data for event in record.journal if event.kind in ("submitted", "received")]
+    return any(data.get("late") is True and data.get("sha256") == record.submission_sha256 for data in told)
 
 
 def lost(score: Score) -> list[Lost]:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -34,6 +35,12 @@ def exam(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     [
         (["start", "nonesuch"], 2, "no scenario 'nonesuch'", "exam list"),
         (["start", "tiny", "--port", "serving"], 2, "not a service and its port", "serving=3000"),
+        (
+            ["start", "tiny", "--port", "server=3000"],
+            2,
+            "No service 'server' of tiny has a port",
+            "Those that do: serving.",
+        ),
         (["start", "tiny", "--runtime", "cloud"], 2, "no runtime 'cloud'", ""),
         (["status"], 7, "No attempt is under way", "exam start"),
         (["submit", "--yes"], 7, "No attempt is under way", "exam start"),
@@ -92,12 +99,47 @@ def test_an_attempt_from_another_terminal(session: Session, tiny_root: Path) -> 
     checks = exam(home, "check")
     assert "Hidden ones remain" in checks.stdout
     assert exam(home, "start", "tiny", "--scenarios", str(tiny_root)).returncode == 2
+    for words in (["down"], ["down", "--all"], ["down", "exam"]):
+        refused = exam(home, *words)
+        assert refused.returncode == 7
+        assert "Not submitted: exam." in refused.stderr
+        assert "--yes" in refused.stderr
+    assert session.names() == ["exam"]
     assert exam(home, "submit", "--yes").returncode == 0
     again = exam(home, "submit", "--yes")
     assert again.returncode == 7
     assert "submitted already" in again.stderr
     assert exam(home, "down").returncode == 0
     assert session.names() == []
+
+
+def test_an_attempt_that_was_not_submitted_is_ended_on_request(session: Session, tiny_root: Path) -> None:
+    session.start("tiny", 1, name="ada")
+    assert exam(session.home, "down", "ada", "--yes").returncode == 0
+    assert session.names() == []
+
+
+def test_a_submission_is_graded_by_no_other_scenario_of_its_name(tiny_root: Path, tmp_path: Path) -> None:
+    pack = Path(shutil.copytree(tiny_root, tmp_path / "pack"))
+    here = Session(tmp_path / "home", [pack])
+    attempt, _ = here.start("tiny", 1, name="ada")
+    try:
+        here.submit(attempt)
+    finally:
+        here.down("ada")
+    pack.rename(tmp_path / "moved")
+    refused = exam(here.home, "grade", "ada")
+    assert refused.returncode == 2
+    assert f"not in {pack / 'tiny'} any more" in refused.stderr
+    assert "--scenarios FOLDER" in refused.stderr
+    graded = exam(here.home, "grade", "ada", "--scenarios", "moved")
+    assert graded.returncode == 0, graded.stderr
+    assert (tmp_path / "reports" / "ada" / "result.json").is_file()
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = exam(tmp_path / "home", "--version")
+    assert (done.returncode, done.stdout) == (0, f"{metadata.version('production-readiness-exam')}\n")
 
 
 def test_the_brief_and_its_vocabulary_are_printed(tmp_path: Path, tiny_root: Path) -> None:

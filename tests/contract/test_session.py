@@ -140,6 +140,21 @@ def test_down_keeps_submission_and_journal_and_nothing_else(session: Session) ->
     assert {path.name for path in (session.home / "journals").iterdir()} == {"a.jsonl"}
 
 
+def test_a_late_submission_is_late_also_where_its_journal_is_not(session: Session, tmp_path: Path) -> None:
+    submission = session.submit(started(session))
+    session.down("a")
+    said = submission.archive.with_name("submission.json")
+    said.write_text(submission.model_copy(update={"late": True}).model_dump_json(), encoding="utf-8")
+    journal = session.home / "journals" / "a.jsonl"
+    journal.unlink()
+    for _ in range(2):
+        record = graded(session, "a", tmp_path / "reports")
+    assert record.journal[0].kind == "received"
+    assert "Submitted after the deadline" in (tmp_path / "reports" / "a" / "report.html").read_text(encoding="utf-8")
+    kinds = ["received", "grading", "graded", "grading", "graded"]
+    assert [event.kind for event in Journal(journal).read()] == kinds
+
+
 def test_a_name_in_use_is_refused(session: Session) -> None:
     started(session)
     with pytest.raises(UsageError, match="already"):
@@ -151,6 +166,13 @@ def test_a_name_in_use_is_refused(session: Session) -> None:
 def test_an_invalid_name_is_refused(session: Session, name: str) -> None:
     with pytest.raises(UsageError, match="not a valid name"):
         session.start("tiny", 1, name=name)
+
+
+def test_a_port_of_no_service_is_refused(session: Session) -> None:
+    for name in ("server", "idle"):
+        with pytest.raises(UsageError, match=f"No service '{name}'"):
+            session.start("tiny", 1, name="a", ports={name: 3000})
+    assert session.names() == []
 
 
 def test_an_attempt_that_does_not_start_leaves_nothing(session: Session) -> None:

@@ -131,15 +131,23 @@ def test_an_exam_run_has_no_banner_and_an_incomplete_one_has() -> None:
     assert "This run is incomplete" in page.html(good(score=incomplete))
 
 
-def test_a_late_submission_is_told_on_the_page_and_in_the_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["submitted", "received"])
+def test_a_late_submission_is_told_on_the_page_and_in_the_table(tmp_path: Path, kind: str) -> None:
     in_time = good()
-    last = in_time.journal[-1].model_copy(update={"data": {"sha256": "9f2c", "at_deadline": True, "late": True}})
+    said = {"sha256": in_time.submission_sha256, "late": True}
+    last = in_time.journal[-1].model_copy(update={"kind": kind, "data": said})
     late = good(journal=(*in_time.journal[:-1], last), minutes_used=123.4)
     assert "Submitted after the deadline" not in page.html(in_time)
     assert "123.4 minutes after the start; 120 were allowed" in Tags(page.html(late)).text
     report.scores_csv([in_time, late], tmp_path / "scores.csv")
     rows = list(csv.DictReader((tmp_path / "scores.csv").open(encoding="utf-8", newline="")))
     assert [row["late"] for row in rows] == ["no", "yes"]
+
+
+def test_a_journal_of_another_submission_makes_nobody_late() -> None:
+    record = good()
+    last = record.journal[-1].model_copy(update={"data": {"sha256": "0" * 64, "late": True}})
+    assert not page.late(record.model_copy(update={"journal": (*record.journal[:-1], last)}))
 
 
 @pytest.mark.parametrize("size", [100, 3000])

@@ -1,0 +1,58 @@
+"""Which scenario an attempt is graded by: the one that it was started from, and no other of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import scenario as scenarios
+from harness import variant as variants
+from harness.attempt import Attempt, begun
+from harness.errors import UsageError
+from harness.runtime.inside import places
+from harness.scenario import Scenario
+from harness.session import Session
+
+
+def attempt_at(scenario: Scenario, workspace: Path) -> Attempt:
+    """An attempt that begins now; the variant's values do not matter."""
+    variant = variants.draw(scenarios.find("stale_predictions"), 1)
+    return begun(scenario, variant, workspace, name="ada", runtime="process", laid_out_seconds=0.0, ready_seconds=0.0)
+
+
+def elsewhere(attempt: Attempt, folder: str) -> Attempt:
+    """The same, started from a folder that is not here."""
+    return attempt.model_copy(update={"folder_of_scenario": Path(folder) / attempt.scenario})
+
+
+def test_it_is_the_one_that_the_attempt_was_started_from(tiny: Scenario, tmp_path: Path) -> None:
+    attempt = attempt_at(tiny, tmp_path)
+    assert not attempt.public
+    assert Session(tmp_path / "home").scenario_of(attempt).folder == tiny.folder
+
+
+def test_a_public_one_is_found_wherever_the_project_lies(tmp_path: Path) -> None:
+    here, public = Session(tmp_path / "home"), scenarios.find("stale_predictions")
+    attempt = attempt_at(public, tmp_path)
+    assert attempt.public
+    assert here.scenario_of(elsewhere(attempt, "/another/checkout/scenarios")).folder == public.folder
+
+
+def test_one_that_was_laid_out_by_hand_in_containers_is_a_public_one(tmp_path: Path) -> None:
+    public = scenarios.find("stale_predictions")
+    inside = Scenario(Path(places.SCENARIOS) / public.spec.id, public.spec)
+    attempt = attempt_at(inside, tmp_path)
+    assert attempt.public
+    assert Session(tmp_path / "home").scenario_of(attempt).folder == public.folder
+
+
+def test_a_private_one_that_is_gone_is_not_replaced_by_a_public_one(tmp_path: Path, tiny_root: Path) -> None:
+    private = Scenario(Path("/a/pack/stale_predictions"), scenarios.find("stale_predictions").spec)
+    gone = attempt_at(private, tmp_path)
+    for roots in ([], [tiny_root]):
+        with pytest.raises(UsageError, match="not in /a/pack/stale_predictions any more") as refused:
+            Session(tmp_path / "home", roots).scenario_of(gone)
+        assert "--scenarios FOLDER" in refused.value.next_step
+    named = Session(tmp_path / "home", [tiny_root, scenarios.SCENARIOS])
+    assert named.scenario_of(gone).folder == scenarios.SCENARIOS / "stale_predictions"
