@@ -50,7 +50,7 @@ bench: install  ## start, memory and grading overhead, medians of 5 in one run
 	$(BIN)/exam bench $(SCENARIO)
 	if docker info >/dev/null 2>&1; then $(BIN)/exam bench $(SCENARIO) --runtime compose; fi
 
-lock: install  ## resolve the requirements again (both locks agree; no index is named)
+lock: install  ## resolve the requirements again (what images hold agrees with the whole; no index is named)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements/all.in -o requirements/all.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -c requirements/all.txt requirements/candidate.in -o requirements/candidate.txt

@@ -168,7 +168,7 @@ def demo(
     scenario: ScenarioId = "stale_predictions",
     seed: Annotated[int, typer.Option(help="Which variant.")] = 1,
     shortcut: Annotated[list[str] | None, typer.Option(help="Add a wrong repair as a row; repeatable.")] = None,
-    reports: Reports = Path("reports"),
+    reports: Reports = Path("reports/demo"),  # beside those of attempts, so that scores.csv has none of it
     scenarios_: Roots = None,
 ) -> None:
     """The main job: start an attempt, grade it untouched, grade it repaired, and show both."""
