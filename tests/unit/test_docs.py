@@ -75,7 +75,7 @@ def wrong_options(words: list[str]) -> list[str]:
 @pytest.mark.parametrize("path", DOCS, ids=named)
 def test_exam_commands_and_their_options_exist(path: Path) -> None:
     for words in commands(path, "exam"):
-        if len(words) == 1 or words[1] in PLACEHOLDERS or words[1] == "--help":
+        if len(words) == 1 or words[1] in PLACEHOLDERS or words[1] in ("--help", "--version"):
             continue
         assert words[1] in GROUP.commands, " ".join(words)
         assert not wrong_options(words), " ".join(words)
