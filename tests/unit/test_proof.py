@@ -124,6 +124,17 @@ def test_a_row_that_could_not_be_measured_is_not_good(tiny: Scenario, outcome: O
     assert not proof.judge(row, record_of(tiny, row.seed, {"answers"}, outcome)).good
 
 
+def test_the_page_says_what_a_shortcut_must_fail_and_what_it_may(tiny: Scenario, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder)
+    with (folder / "shortcuts" / "shouts" / "expect.toml").open("a", encoding="utf-8") as expect:
+        expect.write('may_fail = ["answers"]\n')
+    scenario = scenarios.load(folder)
+    text = proof.markdown(scenario, proof.plan(scenario), ())
+    assert "| fails says_healthy, says_it_again; may fail answers | not run |" in text
+    assert "| fails answers, says_healthy, says_it_again | not run |" in text
+
+
 def test_the_rotation_turns_with_the_commit_and_meets_every_shortcut() -> None:
     scenario = scenarios.find("stale_predictions")
     plan = proof.plan(scenario)
