@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 import shlex
+import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,31 @@ def test_the_worked_example_of_scoring_adds_up() -> None:
             assert f"{skill.skill.value} {skill.earned:g} of {skill.possible:g}" in text, skill.skill
     for fault in drawn.faults:
         assert f"`{fault.id}`" in text
+
+
+@pytest.mark.parametrize(("wrong", "earned"), [(-scoring.PAIR, "3.5"), (-scoring.PAIR // 3, "6.1")])
+def test_what_guessing_earns_is_as_scoring_says(wrong: int, earned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/scoring.md, "Diagnosis": the same seven claims in every diagnosis, over the seeds 1 to 300."""
+    assert scoring.WRONG == -scoring.PAIR
+    monkeypatch.setattr(scoring, "WRONG", wrong)
+    scenario = scenarios.find("stale_predictions")
+    drawn = [variants.draw(scenario, seed) for seed in range(1, 301)]
+    said = Diagnosis(claims=tuple(Claim(component=c, kind=k, onset="unknown") for c, k in guesses(drawn, 7)))
+    scored = [scoring.score(scenario.spec.check, scenario.spec.diagnosis, one, {}, said, {}, ()) for one in drawn]
+    points = statistics.mean(max(0.0, sum(item.points for item in each.claims)) for each in scored)
+    assert f"{points:.1f}" == earned
+    text = " ".join((ROOT / "docs/scoring.md").read_text(encoding="utf-8").split())
+    assert f"earn {earned}" in text
+
+
+def guesses(drawn: list[Variant], count: int) -> list[tuple[str, str]]:
+    """So many pairs, each the one that fits most faults which those before it do not fit."""
+    faults = [set(fault.pairs) for variant in drawn for fault in variant.faults]
+    chosen: list[tuple[str, str]] = []
+    for _ in range(count):
+        left = Counter(pair for pairs in faults if pairs.isdisjoint(chosen) for pair in pairs)
+        chosen.append(max(sorted(left), key=left.__getitem__))
+    return chosen
 
 
 EXAMPLE = (
