@@ -20,7 +20,7 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
         f"Made by `exam prove {scenario.spec.id} --write`. Seeds: {seeds}. Versions: {_versions()}.",
         "",
         "A shortcut is everything healthy but for one fault and a wrong repair of it; it runs the checks of that",
-        "fault's slot and those that its expect.toml names: of these it fails some, may fail some, and passes the rest.",
+        "fault's slot and those that its expect.toml names: of these it fails or may fail some, and passes the rest.",
         "Other rows run every check. A row that was run on other code than this counts as not run.",
         "",
         "| row | expected | got | failed checks | as expected |",
