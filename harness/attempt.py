@@ -136,7 +136,10 @@ def read_submission(folder: Path) -> tuple[Submission, Attempt]:
         submission = Submission.model_validate_json((folder / "submission.json").read_text(encoding="utf-8"))
         sealed = Attempt.model_validate_json((folder / "sealed.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        raise SubmissionError(f"{folder.name} is not a submission.", "Run `exam submit` first.") from exc
+        raise SubmissionError(
+            f"{folder.name} is not a submission that this version reads.",
+            "Run `exam submit` first; what another version froze, that one grades.",
+        ) from exc
     submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
     if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
         raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")

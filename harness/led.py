@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from harness.attempt import Attempt, Rehearsal
+from harness.attempt import Rehearsal
 from harness.errors import AttemptError, EnvironmentFault, ExamError, SubmissionError, UsageError
 from harness.model import Change, Finding
 from harness.runtime.inside import places
@@ -119,7 +119,8 @@ class Led:
         """See `Leader.frozen`: by its state as it lies there, so that a proctor which ended says so, too."""
         with tempfile.TemporaryDirectory() as folder:
             self._stack.collect("proctor", f"{places.STATE}/attempt.json", Path(folder))
-            return Attempt.model_validate_json((Path(folder) / "attempt.json").read_text(encoding="utf-8")).submitted
+            kept = json.loads((Path(folder) / "attempt.json").read_text(encoding="utf-8"))
+            return bool(kept["submitted"])  # no more of it is looked at: images of another version may say more
 
     def hand_in(self, folder: Path, *, at_deadline: bool) -> None:
         """See `Leader.hand_in`; whether it was at the deadline the proctor knows."""

@@ -19,7 +19,7 @@ from harness.layout import site_in
 from harness.led import Led
 from harness.runtime.base import RunningStack, Runtime, StackPlan
 from harness.runtime.compose import ComposeRuntime, ComposeStack, engine_problem
-from harness.runtime.compose.engine import STACK, client, containers
+from harness.runtime.compose.engine import STACK, client, containers, marked
 from harness.runtime.inside import places
 from harness.runtime.process import MARK, ProcessRuntime
 from harness.scenario import Scenario
@@ -78,14 +78,16 @@ def ended(pid: int) -> bool:
 class ComposeKit:
     def __init__(self, home: Path) -> None:
         self.runtime: Runtime = ComposeRuntime(home)
+        self._home = str(home)
 
     def left(self, folder: Path) -> list[str]:
-        label = {"label": f"{STACK}={folder}"}
-        found = [*containers({STACK: str(folder)}), *client().networks.list(filters=label)]
+        stack = marked(self._home, str(folder))
+        label = {"label": f"{STACK}={stack}"}
+        found = [*containers({STACK: stack}), *client().networks.list(filters=label)]
         return [str(each.name) for each in (*found, *client().volumes.list(filters=label))]
 
     def inside(self, stack: RunningStack, command: str) -> str:
-        box = next(each for each in containers({STACK: str(_plan(stack).folder)}) if "-box-" in str(each.name))
+        box = next(each for each in self._containers(stack) if "-box-" in str(each.name))
         _, output = box.exec_run(["/bin/sh", "-c", command], user="1000", workdir=places.WORKSPACE)
         return str(output.decode())
 
@@ -94,9 +96,12 @@ class ComposeKit:
         return {*found} - {own}
 
     def crash(self, stack: RunningStack) -> None:
-        for each in containers({STACK: str(_plan(stack).folder)}):
+        for each in self._containers(stack):
             if "-box-" in str(each.name):
                 each.kill()
+
+    def _containers(self, stack: RunningStack) -> list[Container]:
+        return containers({STACK: marked(self._home, str(_plan(stack).folder))})
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def snapshot(
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     copy = _Copy(leave_out, strict, budget or Budget())
-    with _closing(os.open(source, FOLDER)) as top:
-        copy.folder(top, target, within)
+    copy.top(source, target, within)
     return tuple(copy.problems)
 
 
@@ -111,6 +110,17 @@ class _Copy:
         self._strict = strict
         self._budget = budget
         self._entries = 0
+
+    def top(self, source: Path, target: Path, relative: Path) -> None:
+        """Copy what lies in `source`, whose mode is its owner's to change: one that cannot be opened is passed over."""
+        try:
+            descriptor = os.open(source, FOLDER)
+        except OSError as exc:
+            _blame_machine(exc)
+            self._pass_over(relative, f"cannot be opened ({exc.strerror})", "Run `chmod u+rwx .` there.")
+            return
+        with _closing(descriptor) as opened:
+            self.folder(opened, target, relative)
 
     def folder(self, descriptor: int, target: Path, relative: Path) -> None:
         """Copy what lies in an open folder into `target`, which is there."""
@@ -174,10 +184,10 @@ class _Copy:
                 raise
         target.chmod(0o755 if found.st_mode & 0o100 else 0o644)
 
-    def _pass_over(self, relative: Path, why: str) -> None:
+    def _pass_over(self, relative: Path, why: str, next_step: str = "") -> None:
         sentence = f"{relative.as_posix()[-80:]!a} {why}."
         if self._strict:
-            raise SubmissionError(sentence, "Fix or remove it, or move it under var/; then try again.")
+            raise SubmissionError(sentence, next_step or "Fix or remove it, or move it under var/; then try again.")
         self._note(sentence)
 
     def _note(self, sentence: str) -> None:

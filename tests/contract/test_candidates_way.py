@@ -103,12 +103,16 @@ def test_the_whole_way_of_the_tiny_scenario(session: Session, tmp_path: Path) ->
     ]  # fmt: skip
 
 
-def test_at_the_deadline_the_proctor_freezes_and_the_host_collects(tiny_root: Path, tmp_path: Path) -> None:
-    pack = tmp_path / "pack"
+def shortened(tiny_root: Path, pack: Path) -> Path:
+    """A pack with the tiny scenario, of half a minute."""
     shutil.copytree(tiny_root / "tiny", pack / "tiny")
     toml = pack / "tiny" / "scenario.toml"
     toml.write_text(toml.read_text(encoding="utf-8").replace("minutes = 10", "minutes = 0.5"), encoding="utf-8")
-    session = Session(tmp_path / "home", [pack])
+    return pack
+
+
+def test_at_the_deadline_the_proctor_freezes_and_the_host_collects(tiny_root: Path, tmp_path: Path) -> None:
+    session = Session(tmp_path / "home", [shortened(tiny_root, tmp_path / "pack")])
     with sitting(session, "tiny", 5) as (attempt, box):
         box.edit("word.txt", b"as it was")
         until(lambda: session.leader(attempt).frozen(), 120.0)
@@ -120,6 +124,19 @@ def test_at_the_deadline_the_proctor_freezes_and_the_host_collects(tiny_root: Pa
             assert frozen is not None
             assert frozen.read() == b"as it was"
         assert session.journal("ada").read()[-1].data["at_deadline"] is True
+
+
+def test_a_workspace_that_its_owner_has_closed_does_not_keep_the_deadline_off(tiny_root: Path, tmp_path: Path) -> None:
+    session = Session(tmp_path / "home", [shortened(tiny_root, tmp_path / "pack")])
+    with sitting(session, "tiny", 5) as (attempt, box):
+        assert box.run("chmod", "311", "/workspace").returncode == 0
+        refused = box.run("exam", "submit", "--yes")
+        assert refused.returncode != 0
+        assert b"chmod u+rwx" in refused.stderr
+        until(lambda: session.leader(attempt).frozen(), 120.0)
+        assert not session.submit(session.attempt("ada")).late
+        left_out = session.journal("ada").read()[-1].data["left_out"]
+    assert left_out == ["'.' cannot be opened (Permission denied)."]
 
 
 def test_down_collects_what_was_frozen_and_nobody_has_asked_for(session: Session) -> None:

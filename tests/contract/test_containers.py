@@ -20,7 +20,7 @@ import pytest
 from kits import Live, needs_engine, told
 
 from harness.led import Led
-from harness.runtime.compose.engine import HOME, ROOT, STACK, client, containers
+from harness.runtime.compose.engine import HOME, ROOT, STACK, client, containers, marked
 from harness.runtime.inside import door
 from harness.session import Session
 from harness.waiting import until
@@ -97,7 +97,7 @@ def test_the_box_has_no_rights(eve: Live) -> None:
 
 
 def test_no_container_has_the_engines_socket_or_a_folder_of_the_host(eve: Live) -> None:
-    for each in containers({STACK: str(eve.stack.plan.folder)}):
+    for each in containers({STACK: eve.stack.label}):
         kinds = {mount["Type"] for mount in each.attrs["Mounts"]}
         assert kinds <= {"volume"}, each.name
         assert each.attrs["HostConfig"]["CapDrop"] == ["ALL"], each.name
@@ -111,7 +111,7 @@ def test_no_container_has_the_engines_socket_or_a_folder_of_the_host(eve: Live) 
 
 
 def test_what_is_published_is_published_on_this_machine_alone(eve: Live) -> None:
-    for each in containers({STACK: str(eve.stack.plan.folder)}):
+    for each in containers({STACK: eve.stack.label}):
         bound = [one for ones in (each.attrs["NetworkSettings"]["Ports"] or {}).values() for one in ones or []]
         assert {one["HostIp"] for one in bound} <= {"127.0.0.1"}, each.name
         assert not bound or "-door-" in str(each.name)
@@ -192,7 +192,7 @@ def test_the_first_process_of_the_box_is_out_of_reach(eve: Live) -> None:
 def test_the_proctors_state_and_the_seed_are_told_to_nobody(eve: Live) -> None:
     seed = json.loads(eve.shell("cat /sealed/sealed.json", "proctor")[1])["seed"]
     assert seed == 1
-    for each in containers({STACK: str(eve.stack.plan.folder)}):
+    for each in containers({STACK: eve.stack.label}):
         told = [line for line in each.attrs["Config"]["Env"] or [] if line.startswith("SEED=")]
         assert told in ([], ["SEED="]), each.name
     assert "seed" not in httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).text
@@ -259,7 +259,7 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
     assert eve.shell("exam restart serving")[0] == 0
     started = httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"]
     published = {port: eve.stack.published(port) for port in door.BEHIND}
-    everything = [each for each in containers({STACK: str(eve.stack.plan.folder)}) if each.status == "running"]
+    everything = [each for each in containers({STACK: eve.stack.label}) if each.status == "running"]
     for each in everything:
         each.kill()
     for each in everything:
@@ -270,12 +270,12 @@ def test_a_candidate_restarts_by_itself_and_the_work_survives_a_restart_of_every
     assert httpx.get(f"{Led(eve.stack).url}/status", timeout=5.0).json()["started_at"] == started, "the clock went on"
 
 
-def settled(folder: Path) -> None:
+def settled(stack: str) -> None:
     """Wait until the engine has done what it was asked for: a container more may come after its asker has ended."""
     seen = [set[str]()] * SAME_LOOKS
 
     def still() -> bool:
-        seen.append({str(each.id) for each in containers({STACK: str(folder)})})
+        seen.append({str(each.id) for each in containers({STACK: stack})})
         return all(look == seen[-1] for look in seen[-SAME_LOOKS:])
 
     until(still, 60.0, 1.0)
@@ -288,18 +288,19 @@ def test_what_a_killed_start_left_is_found_by_its_home_and_removed(eve: Live, se
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, start_new_session=True)
     folder = session.home / "attempts" / "lost" / "run"
+    stack = marked(str(session.home), str(folder))
     try:
-        until(lambda: containers({STACK: str(folder)}), 60.0, 0.05)
+        until(lambda: containers({STACK: stack}), 60.0, 0.05)
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # compose, too
         process.wait()
-    settled(folder)
-    assert containers({HOME: str(session.home), STACK: str(folder)})
+    settled(stack)
+    assert containers({HOME: marked(str(session.home), str(session.home)), STACK: stack})
     assert session.left_over() == [str(folder)], "not what the live attempts have"
     assert Session(session.home.parent / "another").left_over() == [], "nor what belongs to another home"
     assert session.clean() == [str(folder)]
-    label = {"label": f"{STACK}={folder}"}
-    assert not containers({STACK: str(folder)})
+    label = {"label": f"{STACK}={stack}"}
+    assert not containers({STACK: stack})
     assert not client().networks.list(filters=label)
     assert not client().volumes.list(filters=label)
     until(eve.answers, 20.0)

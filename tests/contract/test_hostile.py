@@ -234,6 +234,20 @@ def test_nothing_runs_above_twice_the_quota_until_somebody_else_tidies_up(eve: L
     until(eve.answers, 180.0)
 
 
+def test_disk_is_not_reserved_without_being_written(eve: Live) -> None:
+    """By what the box's supervisor starts: services, and JupyterLab with its terminals."""
+    reserve = "fallocate -l 400M reserved"
+    eve.shell(f"cp bin/serve bin/page; printf '#!/bin/sh\n{reserve} 2>said\nexec bin/page\n' > bin/serve")
+    try:
+        assert eve.shell("exam restart serving")[0] == 0
+        until(eve.answers, 60.0)
+        assert "not supported" in eve.shell("cat said")[1]
+        assert taken(eve.of("box")) < WORKSPACE_MIB
+    finally:
+        eve.shell("mv bin/page bin/serve; rm -f reserved said; exam restart serving")
+    until(eve.answers, 60.0)
+
+
 def test_a_file_has_a_largest_size(eve: Live) -> None:
     assert eve.shell("head -c 700M /dev/zero > /tmp/big")[0] != 0
     assert eve.shell("stat -c %s /tmp/big; rm /tmp/big")[1] == f"{LARGEST_MIB * 2**20}\n"

@@ -41,6 +41,17 @@ def test_regular_files_are_copied_with_their_modes_and_scratch_is_not(tmp_path: 
     assert (tmp_path / "copy" / "bin" / "serve").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_folder_that_cannot_be_opened_is_refused_or_left_out_with_a_sentence(tmp_path: Path) -> None:
+    """Its owner has closed it; here something else stands in its place, for root opens everything."""
+    source = tmp_path / "source"
+    source.write_text("no folder")
+    with pytest.raises(SubmissionError, match="cannot be opened") as caught:
+        snapshot(source, tmp_path / "copy")
+    assert "chmod" in caught.value.next_step
+    assert snapshot(source, tmp_path / "copy", strict=False) == ("'.' cannot be opened (Not a directory).",)
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
 def test_links_pipes_and_sockets_are_passed_over(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

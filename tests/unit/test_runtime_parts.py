@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from harness.runtime.compose import ports
-from harness.runtime.compose.engine import IMAGES, ROOT, too_old
+from harness.runtime.compose.engine import IMAGES, ROOT, marked, too_old
 from harness.runtime.compose.execs import STDERR_BYTES, ask
-from harness.runtime.inside import door, places
+from harness.runtime.inside import door, places, reserving
 from harness.runtime.services import LOOK_SECONDS, answers
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+
+RESERVES = """
+import ctypes, errno, fcntl, os, struct
+from harness.runtime.inside import reserving
+reserving.forbid()
+file = open("file", "wb")
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.fallocate(file.fileno(), 0, ctypes.c_long(0), ctypes.c_long(100_000)) == -1:
+    print("refused" if ctypes.get_errno() == errno.EOPNOTSUPP else ctypes.get_errno())
+for request in reserving.RESERVING:
+    try:
+        fcntl.ioctl(file, request, struct.pack("hhqqii4i", 0, 0, 0, 100_000, *[0] * 6))
+    except OSError as exc:
+        print("refused" if exc.errno == errno.EOPNOTSUPP else exc)
+os.posix_fallocate(file.fileno(), 0, 100_000)
+print(os.fstat(file.fileno()).st_size)
+"""
 
 
 def python(code: str) -> list[str]:
@@ -131,7 +150,7 @@ def test_every_published_port_gets_a_number_of_its_own_that_is_free_and_what_was
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         number = taken.getsockname()[1]
-        assert not ports._free(number)
+        assert not ports._free(number, 3000)
     chosen = ports.choose({3000: number})
     assert set(chosen) == set(door.BEHIND)
     assert chosen[3000] == number
@@ -140,11 +159,32 @@ def test_every_published_port_gets_a_number_of_its_own_that_is_free_and_what_was
 
 
 def test_compose_publishes_what_the_door_passes_on_each_at_the_number_that_is_told() -> None:
-    published = [
-        re.fullmatch(r"\$\{EXAM_ADDRESS:-127\.0\.0\.1\}:\$\{(\w+):-\}:(\d+)", each) for each in COMPOSE["door"]["ports"]
-    ]
+    address = "${EXAM_ADDRESS:-127.0.0.1}"
+    lines = [each.replace(f"${{EXAM_JUPYTER_ADDRESS:-{address}}}", address) for each in COMPOSE["door"]["ports"]]
+    published = [re.fullmatch(rf"{re.escape(address)}:\$\{{(\w+):-\}}:(\d+)", each) for each in lines]
     assert {int(each[2]): each[1] for each in published if each} == ports.VARIABLES
     assert len(published) == len(door.BEHIND) == len(ports.VARIABLES)
+
+
+def test_only_what_asks_for_a_token_is_published_where_candidates_may_come_from() -> None:
+    elsewhere = [each for each in COMPOSE["door"]["ports"] if "EXAM_JUPYTER_ADDRESS" in each]
+    assert [each.rsplit(":", 1)[1] for each in elsewhere] == [str(places.JUPYTER_PORT)]
+
+
+def test_two_homes_that_are_called_the_same_are_told_apart_and_one_stays_itself(tmp_path: Path) -> None:
+    """As on two machines that use one engine."""
+    name = str(tmp_path / "home")
+    first = marked(name, "/stack")
+    assert marked(name, "/stack") == first
+    Path(name).rename(tmp_path / "away")
+    assert marked(name, "/stack") != first
+    assert marked(str(tmp_path / "away"), "/stack") == first
+    assert first.endswith(":/stack")
+
+
+def test_what_reserves_disk_is_refused_and_writing_is_not(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", RESERVES], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["refused"] * (1 + len(reserving.RESERVING)) + ["100000"]
 
 
 def test_every_image_is_built() -> None:

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from harness.errors import EnvironmentFault
 from harness.model import SendLoad
-from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, STARTER, Failures, client, starter, tag
+from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, STARTER, Failures, client, marked, starter, tag
 from harness.runtime.compose.execs import ask
 from harness.runtime.compose.stack import ComposeStack
 from harness.runtime.inside import places
@@ -56,11 +56,10 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
         self._end()
 
     def _start(self) -> None:
-        plan = self._stacks[0].plan
         self._container = client().containers.create(
             f"exam-driver:{tag()}",
             name=f"exam-driver-{uuid.uuid4().hex[:8]}",
-            labels={ATTEMPT: plan.attempt or plan.name, STACK: str(plan.folder), HOME: self._home, STARTER: starter()},
+            labels=self._labels(),
             cap_drop=["ALL"],
             security_opt=["no-new-privileges=true"],
             read_only=True,
@@ -75,10 +74,16 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
         )
         client().networks.get("none").disconnect(self._container)
         for stack in self._stacks:
-            for network in client().networks.list(filters={"label": f"{STACK}={stack.plan.folder}"}):
+            for network in client().networks.list(filters={"label": f"{STACK}={stack.label}"}):
                 if network.name.endswith("_inside"):
                     network.connect(self._container)
         self._container.start()
+
+    def _labels(self) -> dict[str, str]:
+        """It goes with the first stack."""
+        first = self._stacks[0]
+        told = {ATTEMPT: first.plan.attempt or first.plan.name, STACK: first.label}
+        return {**told, HOME: marked(self._home, self._home), STARTER: starter()}
 
     def _end(self) -> None:
         container, self._container = self._container, None

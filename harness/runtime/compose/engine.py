@@ -9,7 +9,9 @@ import os
 import re
 import socket
 import subprocess
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,16 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from harness.errors import EnvironmentFault
+from harness.runtime.inside import places
 
 ROOT = Path(__file__).resolve().parents[3]
 """Where compose.yaml and the Dockerfile lie."""
 
 PREFIX = "exam."
 ATTEMPT, STACK, HOME, STARTER = f"{PREFIX}attempt", f"{PREFIX}stack", f"{PREFIX}home", f"{PREFIX}starter"
-"""Labels of everything that belongs to a stack: its attempt, its folder, the home folder of both, who started it."""
+"""Labels of everything that belongs to a stack: its attempt, its folder, the home folder of both, who started it.
+
+Folders are told from those of other machines that use the same engine: see `marked`."""
 
 SERVICE_LABEL = "com.docker.compose.service"
 IMAGES = ("tools", "registry", "box", "private", "driver")
@@ -37,6 +42,9 @@ ENGINE = (25, 0, 5)
 
 ADDRESS = os.environ.get("EXAM_ADDRESS", "127.0.0.1")
 """Where the door publishes, and where this machine finds it: of a remote engine an address that leads to it."""
+
+JUPYTER_ADDRESS = os.environ.get("EXAM_JUPYTER_ADDRESS", ADDRESS)
+"""The same of JupyterLab, which alone asks for a token: candidates may reach it where nothing else is open."""
 
 Failures = (DockerException, requests.exceptions.RequestException)
 """What a call of the SDK may raise, also when the engine goes away meanwhile."""
@@ -54,6 +62,11 @@ def client() -> Any:
             "Start one, or name one with DOCKER_HOST; `exam doctor` looks.",
         ) from exc
     return found
+
+
+def address_of(port: int) -> str:
+    """Where the door publishes a port of the stack's network."""
+    return JUPYTER_ADDRESS if port == places.JUPYTER_PORT else ADDRESS
 
 
 def tag() -> str:
@@ -117,6 +130,22 @@ def _run(words: Sequence[str], variables: Mapping[str, str]) -> None:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()[-400:]
         raise EnvironmentFault(f"`docker compose {words[-1]}` failed: {said}", "`exam doctor` looks at the engine.")
+
+
+def marked(home: str, folder: str) -> str:
+    """A folder of a home as labels say it, told from one that is called the same on another machine.
+
+    A home has an identity of its own, drawn once and kept in it, so that it stays when the machine's names change.
+    """
+    kept = Path(home) / "identity"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        drawn = kept.with_name(f"identity.{uuid.uuid4().hex}")
+        drawn.write_text(uuid.uuid4().hex[:12], encoding="ascii")
+        with suppress(FileExistsError):  # somebody else was quicker, and that stands
+            os.link(drawn, kept)
+        drawn.unlink()
+    return f"{kept.read_text(encoding='ascii')}:{folder}"
 
 
 def starter() -> str:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping
 
 from harness.errors import EnvironmentFault
-from harness.runtime.compose.engine import ADDRESS
+from harness.runtime.compose.engine import address_of
 
 VARIABLES: Mapping[int, str] = {
     3000: "PORT_SERVING",
@@ -33,9 +33,12 @@ door is down."""
 def choose(asked: Mapping[int, int]) -> dict[int, int]:
     """Port in the network -> port of this machine, for all that the door publishes: as asked for, else a free one."""
     numbers = iter(random.SystemRandom().sample(CHOSEN_FROM, len(CHOSEN_FROM)))
-    free = (number for number in numbers if number not in asked.values() and _free(number))
+    left = (number for number in numbers if number not in asked.values())
     try:
-        return {inner: asked[inner] if inner in asked else next(free) for inner in VARIABLES}
+        return {
+            inner: asked[inner] if inner in asked else next(number for number in left if _free(number, inner))
+            for inner in VARIABLES
+        }
     except StopIteration:
         raise EnvironmentFault(f"No port between {CHOSEN_FROM[0]} and {CHOSEN_FROM[-1]} is free.") from None
 
@@ -45,11 +48,14 @@ def refused(said: str) -> bool:
     return any(words in said for words in ("port is already allocated", "address already in use", "failed to bind"))
 
 
-def _free(number: int) -> bool:
-    """Whether nothing listens on a port here. The ports of a remote engine are not seen: it says so when it starts."""
+def _free(number: int, inner: int) -> bool:
+    """Whether nothing listens on a port here, where the stack's `inner` is published.
+
+    The ports of a remote engine are not seen: it says so when it starts.
+    """
     with socket.socket() as probe:
         try:
-            probe.bind((ADDRESS, number))
+            probe.bind((address_of(inner), number))
         except OSError as exc:
             return exc.errno != errno.EADDRINUSE
     return True

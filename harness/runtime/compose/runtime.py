@@ -20,7 +20,7 @@ from harness.runtime.base import Progress, RunningStack, StackPlan
 from harness.runtime.compose import engine, ports
 from harness.runtime.compose.description import container_of
 from harness.runtime.compose.driver import DriverContainer
-from harness.runtime.compose.engine import HOME, STACK, STARTER, Failures, client, compose, containers
+from harness.runtime.compose.engine import HOME, STACK, STARTER, Failures, client, compose, containers, marked
 from harness.runtime.compose.stack import ComposeStack
 from harness.runtime.compose.volumes import fill, private_files
 from harness.runtime.inside import places
@@ -48,7 +48,7 @@ class ComposeRuntime:
         plan.folder.mkdir(parents=True, exist_ok=True)
         (plan.folder / "stack.json").write_text(plan.model_dump_json(indent=1), encoding="utf-8")
         try:
-            stack = ComposeStack(plan)
+            stack = ComposeStack(plan, self._home)
             services = services_of(plan)
             _create(stack, services, self._home)
             progress("the volumes are filled")
@@ -64,14 +64,14 @@ class ComposeRuntime:
         path = folder / "stack.json"
         if not path.is_file():
             raise AttemptError("Nothing runs here.", "Run `exam start` first.")
-        stack = ComposeStack(StackPlan.model_validate_json(path.read_text(encoding="utf-8")))
+        stack = ComposeStack(StackPlan.model_validate_json(path.read_text(encoding="utf-8")), self._home)
         stack.container("box")
         return stack
 
     def down(self, folder: Path) -> None:
         """See `Runtime.down`: goes by labels alone, so that it also finds what a crash left."""
         try:
-            remove({STACK: str(folder)})
+            remove({STACK: marked(self._home, str(folder))})
         except EnvironmentFault:
             if (folder / "stack.json").is_file():  # else nothing was created, with or without an engine
                 raise
@@ -90,9 +90,9 @@ def services_of(plan: StackPlan) -> list[str]:
     return [name for name in ("registry", "traffic") if name in homes] + ["box", "keeper", "door", *leading]
 
 
-def project_of(folder: Path, name: str) -> str:
-    """The Compose project of a stack: readable, and unlike that of any other folder."""
-    short = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+def project_of(label: str, name: str) -> str:
+    """The Compose project of a stack by its label: readable, and unlike that of any other folder."""
+    short = hashlib.sha256(label.encode()).hexdigest()[:8]
     return f"exam-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:24] or 'stack'}-{short}"
 
 
@@ -101,14 +101,13 @@ def remove(labels: dict[str, str]) -> None:
 
     Raises EnvironmentFault when the engine refuses.
     """
-    wanted = [f"{name}={value}" for name, value in labels.items()]
-    found = containers(labels)
-    _each(found, lambda one: one.remove(force=True, v=True))
-    _each(client().networks.list(filters={"label": wanted}), lambda one: one.remove())
-    _each(client().volumes.list(filters={"label": wanted}), lambda one: one.remove(force=True))
+    wanted = {"label": [f"{name}={value}" for name, value in labels.items()]}
+    _each(lambda: containers(labels), lambda one: one.remove(force=True, v=True))
+    _each(lambda: client().networks.list(filters=wanted), lambda one: one.remove())
+    _each(lambda: client().volumes.list(filters=wanted), lambda one: one.remove(force=True))
 
 
-def _each(things: Sequence[Any], do: Callable[[Any], None]) -> None:
+def _each(find: Callable[[], Sequence[Any]], do: Callable[[Any], None]) -> None:
     def one(thing: Any) -> None:
         try:
             with suppress(NotFound):
@@ -117,6 +116,10 @@ def _each(things: Sequence[Any], do: Callable[[Any], None]) -> None:
             if "already in progress" not in str(exc):
                 raise EnvironmentFault(f"{thing.name} cannot be removed: {str(exc)[:200]}") from exc
 
+    try:
+        things = find()
+    except Failures as exc:
+        raise EnvironmentFault(f"The engine does not say what is there: {str(exc)[:200]}", "Try again.") from exc
     if things:
         with ThreadPoolExecutor(max_workers=min(8, len(things))) as pool:
             list(pool.map(one, things))
@@ -124,10 +127,8 @@ def _each(things: Sequence[Any], do: Callable[[Any], None]) -> None:
 
 def _create(stack: ComposeStack, services: Sequence[str], home: str) -> None:
     plan = stack.plan
-    project = project_of(plan.folder, plan.name)
-    compose(
-        ["up", "--no-start", "--no-deps", "--no-build", "--quiet-pull", "layout", *services], project, _told(plan, home)
-    )
+    project, told = project_of(stack.label, plan.name), _told(stack, home)
+    compose(["up", "--no-start", "--no-deps", "--no-build", "--quiet-pull", "layout", *services], project, told)
     layout = stack.container("layout")  # never started, and kept: without it `docker compose down` refuses the project
     clock = {
         Path(places.CLOCK).name: plan.clock.read_bytes(),
@@ -146,25 +147,26 @@ def _create(stack: ComposeStack, services: Sequence[str], home: str) -> None:
         list(pool.map(lambda job: fill(layout, *job), jobs))
 
 
-def _told(plan: StackPlan, home: str) -> dict[str, str]:
+def _told(stack: ComposeStack, home: str) -> dict[str, str]:
+    plan = stack.plan
     live = plan.sealed is not None
     return {
         "EXAM_ATTEMPT": plan.attempt or plan.name,
-        "EXAM_STACK": str(plan.folder),
-        "EXAM_HOME_LABEL": home,
+        "EXAM_STACK": stack.label,
+        "EXAM_HOME_LABEL": marked(home, home),
         "EXAM_STARTER": engine.starter(),
         "EXAM_JUPYTER": "on" if live else "off",
         "SCENARIO": "",  # whatever stands in this environment: nothing is drawn in there
         "SEED": "",
         "TOKEN": secrets.token_urlsafe(24) if live else "",
-        **{ports.VARIABLES[port]: str(number) for port, number in ports.choose(_fixed(plan)).items()},
+        **{ports.VARIABLES[port]: str(number) for port, number in ports.choose(_fixed(stack)).items()},
     }
 
 
-def _fixed(plan: StackPlan) -> dict[int, int]:
+def _fixed(stack: ComposeStack) -> dict[int, int]:
     """Port in the network -> the port that was asked for here."""
-    urls = ComposeStack(plan).urls()
-    return {int(urls[service].rsplit(":", 1)[1]): number for service, number in plan.ports.items()}
+    urls = stack.urls()
+    return {int(urls[service].rsplit(":", 1)[1]): number for service, number in stack.plan.ports.items()}
 
 
 def _start(stack: ComposeStack, services: Sequence[str], home: str) -> None:
@@ -203,7 +205,7 @@ def _open(stack: ComposeStack, home: str) -> None:
             if not left or not ports.refused(said) or any(f":{number}" in said for number in plan.ports.values()):
                 raise
         words = ["up", "--no-start", "--no-deps", "--no-build", "--force-recreate", "door"]
-        compose(words, project_of(plan.folder, plan.name), _told(plan, home))
+        compose(words, project_of(stack.label, plan.name), _told(stack, home))
         stack.forget()
 
 
@@ -213,13 +215,17 @@ def _below(name: str, folder: Path) -> dict[str, bytes]:
 
 
 def left_over(home: str) -> list[str]:
-    """Folders of the stacks of a home whose starter is gone: a live attempt's go on, and what a crash left does."""
-    label = {"label": f"{HOME}={home}"}
-    found = {each.labels[STACK]: each.labels.get(STARTER, "") for each in containers({HOME: home})}
+    """Folders of the stacks of a home whose starter is gone: a live attempt's go on, and what a crash left does.
+
+    Raises EnvironmentFault where no engine answers.
+    """
+    mine = marked(home, home)
+    label = {"label": f"{HOME}={mine}"}
+    found = {each.labels[STACK]: each.labels.get(STARTER, "") for each in containers({HOME: mine})}
     for each in (*client().networks.list(filters=label), *client().volumes.list(filters=label)):
         labels = each.attrs["Labels"] or {}
         found.setdefault(labels.get(STACK, ""), labels.get(STARTER, ""))
-    return sorted(folder for folder, starter in found.items() if folder and not engine.runs(starter))
+    return sorted(stack.partition(":")[2] for stack, starter in found.items() if stack and not engine.runs(starter))
 
 
 __all__ = ["ComposeRuntime", "left_over", "project_of", "remove", "services_of"]

@@ -16,7 +16,7 @@ from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError,
 from harness.model import JobResult, Record, ServiceSpec
 from harness.runtime.base import Progress, ServiceStatus, StackPlan
 from harness.runtime.compose import description
-from harness.runtime.compose.engine import ADDRESS, SERVICE_LABEL, STACK, containers
+from harness.runtime.compose.engine import ADDRESS, SERVICE_LABEL, STACK, address_of, containers, marked
 from harness.runtime.compose.execs import Said, ask
 from harness.runtime.compose.files import Files
 from harness.runtime.compose.volumes import take
@@ -56,9 +56,10 @@ ENTRIES = TypeAdapter(list[Entry])
 class ComposeStack:
     """Implements `RunningStack` with the containers of one project."""
 
-    def __init__(self, plan: StackPlan) -> None:
+    def __init__(self, plan: StackPlan, home: str) -> None:
         self.name = plan.name
         self.plan = plan
+        self.label = marked(home, str(plan.folder))
         self._services = {spec.name: spec for spec in plan.services if spec.graded or not plan.graded}
         self._ports = description.ports(self._services.values())
         self._found: dict[str, Container] = {}
@@ -173,7 +174,8 @@ class ComposeStack:
             door.reload()
             for name, places_here in (door.attrs["NetworkSettings"]["Ports"] or {}).items():
                 if places_here:
-                    self._published[int(name.split("/")[0])] = f"http://{ADDRESS}:{places_here[0]['HostPort']}"
+                    inner = int(name.split("/")[0])
+                    self._published[inner] = f"http://{address_of(inner)}:{places_here[0]['HostPort']}"
         if port not in self._published:
             raise EnvironmentFault(f"The stack's door does not publish port {port}.", "Take it down and start again.")
         return self._published[port]
@@ -230,7 +232,7 @@ class ComposeStack:
             raise self._not_ready(spec.name, f"is not ready after {seconds:.0f} s") from exc
 
     def _containers(self) -> list[Container]:
-        return containers({STACK: str(self.plan.folder)})
+        return containers({STACK: self.label})
 
     def _exec(self, home: str) -> list[str]:
         """The words that run a command in a container, as who works there."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.runtime.inside import places
+from harness.runtime.inside import places, reserving
 from harness.runtime.inside.supervised import environment
 
 OUTPUT_BYTES = 20_000
@@ -76,6 +76,7 @@ def _children() -> list[int]:
 def main() -> int:
     """Run what the command line says; 1 with a sentence when it does not start."""
     name, seconds, *arguments = sys.argv[1:]
+    reserving.forbid()  # as all that the box's supervisor starts
     described = json.loads(Path(places.STACK).read_text(encoding="utf-8"))
     command = [*described["jobs"][name], *arguments]
     try:

