@@ -378,10 +378,12 @@ class Session:
         """Folders of stacks in containers that no attempt and no grading of this home has any more."""
         from harness.runtime.compose import left_over  # as `_compose`
 
-        if self.engine_problem() is not None:
+        try:  # also where images are missing: what a crash left needs none
+            found = left_over(str(self.home))
+        except EnvironmentFault:
             return []
         live = {str(self._folder(attempt) / "run") for attempt in self.attempts()}
-        return [folder for folder in left_over(str(self.home)) if folder not in live]
+        return [folder for folder in found if folder not in live]
 
     def clean(self) -> list[str]:
         """Remove what `left_over` names; returns it."""
