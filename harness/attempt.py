@@ -12,15 +12,11 @@ from typing import Any
 from harness import variant as variants
 from harness.errors import ExamError, StackError, SubmissionError
 from harness.model import Finding, Record, Site, Stack, Submission, Variant
-from harness.runtime.inside import places
 from harness.scenario import SCENARIOS, Scenario
 from harness.workspace import changes, digests, file_digest, freeze
 
 PAPERS = ("diagnosis.toml", "INCIDENT.md")
 """What a candidate writes beside the repair; said before a submission where it is missing."""
-
-PUBLIC = (SCENARIOS, Path(places.SCENARIOS))
-"""Where public scenarios lie: here, and in a stack that was laid out by hand, which has no others."""
 
 ESTIMATE = 2000
 """Characters of an estimate that are kept."""
@@ -59,6 +55,11 @@ class Rehearsal(Record):
     checks: tuple[tuple[str, bool | None, str], ...] = ()
 
 
+def is_public(scenario: Scenario) -> bool:
+    """Whether a scenario is the project's own, by where it lies on this machine."""
+    return scenario.folder.parent == SCENARIOS
+
+
 def begun(
     scenario: Scenario,
     variant: Variant,
@@ -66,6 +67,7 @@ def begun(
     *,
     name: str,
     runtime: str,
+    public: bool,
     laid_out_seconds: float,
     ready_seconds: float,
 ) -> Attempt:
@@ -75,7 +77,7 @@ def begun(
         id=name,
         scenario=scenario.spec.id,
         folder_of_scenario=scenario.folder,
-        public=scenario.folder.parent in PUBLIC,
+        public=public,
         seed=variant.seed,
         runtime=runtime,
         started_at=now.isoformat(timespec="seconds"),

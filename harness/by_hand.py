@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness import scenario as scenarios
 from harness import variant as variants
+from harness.attempt import is_public
 from harness.errors import ExamError, UsageError
 from harness.layout import Layouts, site_in
 from harness.proctor.sealed import Sealed, seal
@@ -51,6 +52,7 @@ def fill(scenario: Scenario, seed: int, attempt: str) -> None:
             scenario=scenario.spec.id,
             seed=seed,
             urls=description.urls(services),
+            public=is_public(scenario),
             laid_out_seconds=round(time.monotonic() - began, 1),
         )
         seal(sealed, scenario, variant, layouts, Path(places.SEALED))

@@ -29,7 +29,7 @@ from filelock import FileLock
 from harness import grading, report
 from harness import scenario as scenarios
 from harness import variant as variants
-from harness.attempt import Attempt, begun, keep, read_submission, settle_live
+from harness.attempt import Attempt, begun, is_public, keep, read_submission, settle_live
 from harness.bench import Progress as GradingProgress
 from harness.errors import AttemptError, EnvironmentFault, ExamError, SubmissionError, UsageError
 from harness.journal import Journal
@@ -146,7 +146,11 @@ class Session:
     def _seal(self, scenario: Scenario, variant: Variant, plan: StackPlan) -> StackPlan:
         """What a proctor is given that leads this attempt; the deadline is its own then."""
         sealed = Sealed(
-            attempt=plan.attempt, scenario=scenario.spec.id, seed=variant.seed, urls=_addresses(scenario.spec.service)
+            attempt=plan.attempt,
+            scenario=scenario.spec.id,
+            seed=variant.seed,
+            urls=_addresses(scenario.spec.service),
+            public=is_public(scenario),
         )
         folder = plan.folder.parent / "sealed"
         seal(sealed, scenario, variant, self.layouts, folder)
@@ -174,6 +178,7 @@ class Session:
             folder / "workspace",
             name=folder.name,
             runtime=runtime,
+            public=is_public(scenario),
             laid_out_seconds=laid_out,
             ready_seconds=ready,
         )

@@ -133,6 +133,7 @@ class Proctor:
             self.sealed.given,
             name=self._facts.attempt,
             runtime="compose",
+            public=self._facts.public,
             laid_out_seconds=self._facts.laid_out_seconds,
             ready_seconds=time.monotonic() - began,
         )

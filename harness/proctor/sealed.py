@@ -22,12 +22,14 @@ from harness.workspace import copy_database, copy_tree
 
 
 class Sealed(Record):
-    """An attempt before it begins. `urls` are the services' base addresses in the attempt's network, by name."""
+    """An attempt before it begins. `urls` are the services' base addresses in the attempt's network, by name; `public`
+    says whether the scenario is the project's own, which cannot be seen where the proctor has it."""
 
     attempt: str
     scenario: str
     seed: int
     urls: Mapping[str, str]
+    public: bool = False
     laid_out_seconds: float = 0
 
 

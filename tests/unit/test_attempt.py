@@ -8,7 +8,7 @@ import pytest
 
 from harness import scenario as scenarios
 from harness import variant as variants
-from harness.attempt import Attempt, begun
+from harness.attempt import Attempt, begun, is_public
 from harness.errors import UsageError
 from harness.runtime.inside import places
 from harness.scenario import Scenario
@@ -18,7 +18,16 @@ from harness.session import Session
 def attempt_at(scenario: Scenario, workspace: Path) -> Attempt:
     """An attempt that begins now; the variant's values do not matter."""
     variant = variants.draw(scenarios.find("stale_predictions"), 1)
-    return begun(scenario, variant, workspace, name="ada", runtime="process", laid_out_seconds=0.0, ready_seconds=0.0)
+    return begun(
+        scenario,
+        variant,
+        workspace,
+        name="ada",
+        runtime="process",
+        public=is_public(scenario),
+        laid_out_seconds=0.0,
+        ready_seconds=0.0,
+    )
 
 
 def elsewhere(attempt: Attempt, folder: str) -> Attempt:
@@ -39,12 +48,12 @@ def test_a_public_one_is_found_wherever_the_project_lies(tmp_path: Path) -> None
     assert here.scenario_of(elsewhere(attempt, "/another/checkout/scenarios")).folder == public.folder
 
 
-def test_one_that_was_laid_out_by_hand_in_containers_is_a_public_one(tmp_path: Path) -> None:
-    public = scenarios.find("stale_predictions")
-    inside = Scenario(Path(places.SCENARIOS) / public.spec.id, public.spec)
-    attempt = attempt_at(inside, tmp_path)
-    assert attempt.public
-    assert Session(tmp_path / "home").scenario_of(attempt).folder == public.folder
+def test_what_a_proctor_leads_is_public_where_its_layout_said_so(tmp_path: Path) -> None:
+    """It lies in the same place whatever it is."""
+    inside = Scenario(Path(places.SCENARIOS) / "stale_predictions", scenarios.find("stale_predictions").spec)
+    assert not is_public(inside)
+    attempt = attempt_at(inside, tmp_path).model_copy(update={"public": True})
+    assert Session(tmp_path / "home").scenario_of(attempt).folder == scenarios.SCENARIOS / "stale_predictions"
 
 
 def test_a_private_one_that_is_gone_is_not_replaced_by_a_public_one(tmp_path: Path, tiny_root: Path) -> None:

@@ -49,6 +49,7 @@ def over(made: Places, tiny: Scenario, seconds: float) -> None:
         made.workspace,
         name="ada",
         runtime="compose",
+        public=False,
         laid_out_seconds=0,
         ready_seconds=0,
     )
