@@ -197,16 +197,4 @@ def _plan(session: Session, scenario: Scenario, variant: Variant) -> StackPlan:
     copy_site(session.layouts.healthy(scenario, variant), site)
     clock = folder / "clock"
     clock.write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
-    return StackPlan(
-        name="bench",
-        folder=folder / "run",
-        scenario=scenario.folder,
-        workspace=site.workspace,
-        registry=site.registry,
-        private=site.private,
-        clock=clock,
-        services=scenario.spec.service,
-        jobs=scenario.spec.job,
-        environment=scenario.spec.environment,
-        graded=True,
-    )
+    return StackPlan.of(scenario, site, clock, name="bench", folder=folder / "run", graded=True)

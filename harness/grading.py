@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -39,6 +40,8 @@ from harness.workspace import copy_registry, copy_tree, digests, file_digest, re
 BOOT_SECONDS = 60.0
 BOOTS_ALLOWED = 4
 """A submission may take so many seconds to come up, or so many times what the reference takes if that is longer."""
+
+SIDES = ("candidate", "reference")
 
 PACKAGES = ("mlflow", "bentoml", "evidently", "locust", "scikit-learn", "pandas")
 
@@ -74,8 +77,7 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
     started = time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     stacks = job.folder / "stacks"
-    for name in ("candidate", "reference"):  # an interrupted grading may have left its stacks
-        runtime.down(stacks / name / "run")
+    _take_down(runtime, *(stacks / name / "run" for name in SIDES))  # an interrupted grading may have left them
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
     progress("laying out both stacks", 0, len(job.scenario.spec.check))
@@ -88,8 +90,7 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
     try:
         bench = _run(job, runtime, candidate_plan, reference_plan, healthy, progress, started)
     finally:
-        for plan in (candidate_plan, reference_plan):
-            runtime.down(plan.folder)
+        _take_down(runtime, candidate_plan.folder, reference_plan.folder)
     spec = job.scenario.spec
     said = _diagnosis(candidate_plan, layouts.broken(job.scenario, job.variant), spec.diagnosis)
     score = scoring.score(
@@ -127,6 +128,13 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
     )
     shutil.rmtree(stacks, ignore_errors=True)
     return record
+
+
+def _take_down(runtime: Runtime, *folders: Path) -> None:
+    """Take stacks down, each also where another's refuses."""
+    with ExitStack() as left:
+        for folder in folders:
+            left.callback(runtime.down, folder)
 
 
 def _run(
@@ -199,20 +207,9 @@ def _plan(job: GradingJob, name: str, folder: Path, healthy: Site) -> StackPlan:
     folder.mkdir(parents=True)
     clock = folder / "clock"
     clock.write_text(f"{job.variant.business_date.isoformat()}\n", encoding="utf-8")
-    return StackPlan(
-        name=name,
-        folder=folder / "run",
-        scenario=job.scenario.folder,
-        workspace=folder / "workspace",
-        registry=folder / "registry",
-        private=healthy.private,
-        clock=clock,
-        services=job.scenario.spec.service,
-        jobs=job.scenario.spec.job,
-        environment=job.scenario.spec.environment,
-        graded=True,
-        attempt=job.attempt,
-    )
+    site = Site(folder / "workspace", folder / "registry", healthy.private)
+    plan = StackPlan.of(job.scenario, site, clock, name=name, folder=folder / "run", graded=True)
+    return plan.model_copy(update={"attempt": job.attempt})
 
 
 def lay_out_submission(archive: Path, scenario: Scenario, healthy: Site, workspace: Path, registry: Path) -> None:

@@ -26,7 +26,7 @@ from harness.attempt import (
 from harness.errors import UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
-from harness.model import Change, Finding
+from harness.model import Change, Finding, Site
 from harness.runtime.base import RunningStack, Runtime, StackPlan
 from harness.scenario import Scenario
 from harness.workspace import changes, digests, freeze
@@ -159,19 +159,9 @@ class Here:
         healthy, site = self.layouts.healthy(self.scenario, variant), site_in(place)
         grading.lay_out_submission(place / "submission.tar.gz", self.scenario, healthy, site.workspace, site.registry)
         (place / "clock").write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
-        return StackPlan(
-            name="rehearsal",
-            folder=place / "run",
-            scenario=self.scenario.folder,
-            workspace=site.workspace,
-            registry=site.registry,
-            private=site_in(self.folder).private,
-            clock=place / "clock",
-            services=self.scenario.spec.service,
-            jobs=self.scenario.spec.job,
-            environment=self.scenario.spec.environment,
-            graded=True,
-        )
+        site = Site(site.workspace, site.registry, site_in(self.folder).private)
+        clock = place / "clock"
+        return StackPlan.of(self.scenario, site, clock, name="rehearsal", folder=place / "run", graded=True)
 
     @contextmanager
     def _booted(self, plan: StackPlan) -> Iterator[RunningStack]:

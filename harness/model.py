@@ -280,9 +280,7 @@ class JobSpec(Record):
     name: str
     """The name by which a drill runs it."""
     command: tuple[str, ...]
-    """Words, as of a service; what the drill says is put behind them."""
-    seconds: float
-    """How long the brief gives it; a drill's deadline is its own."""
+    """Words, as of a service; a drill puts what it wants behind them, and has a deadline of its own."""
 
 
 @dataclass(frozen=True)

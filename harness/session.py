@@ -128,20 +128,9 @@ class Session:
             command=("/bin/sh", str(self._deadline_script(scenario, folder))),
             after="serving",
         )
-        return StackPlan(
-            attempt=folder.name,
-            name=folder.name,
-            folder=folder / "run",
-            scenario=scenario.folder,
-            workspace=site.workspace,
-            registry=site.registry,
-            private=site.private,
-            clock=clock,
-            services=(*scenario.spec.service, deadline),
-            jobs=scenario.spec.job,
-            environment=scenario.spec.environment,
-            ports=dict(ports),
-        )
+        plan = StackPlan.of(scenario, site, clock, name=folder.name, folder=folder / "run", graded=False)
+        own = {"attempt": folder.name, "services": (*plan.services, deadline), "ports": dict(ports)}
+        return plan.model_copy(update=own)
 
     def _seal(self, scenario: Scenario, variant: Variant, plan: StackPlan) -> StackPlan:
         """What a proctor is given that leads this attempt; the deadline is its own then."""

@@ -27,6 +27,9 @@ ALWAYS_LEFT_OUT = (".git", "__pycache__", ".ipynb_checkpoints", "*.pyc", "*.pyo"
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 64 * 2**20
 MAX_BYTES = 512 * 2**20
+MAX_DEPTH = 64
+"""Folders below one another; an honest registry has some eight."""
+
 """Bounds of a submission: an honest one has a few hundred files and some twenty megabytes."""
 
 MAX_PATH_BYTES = 1000
@@ -291,6 +294,8 @@ class Budget:
             raise SubmissionError(
                 f"{name[-80:]!a} has a path of more than {MAX_PATH_BYTES} bytes.", "Remove it, or move it under var/."
             )
+        if name.count("/") > MAX_DEPTH:
+            raise SubmissionError(f"{name[-80:]!a} lies more than {MAX_DEPTH} folders deep.", "Move it up.")
         if size > MAX_FILE_BYTES:
             raise SubmissionError(
                 f"{name[-80:]!a} is larger than {MAX_FILE_BYTES // 2**20} MiB.", "Keep it under var/."

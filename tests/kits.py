@@ -182,18 +182,7 @@ def plan_of(scenario: Scenario, name: str, folder: Path) -> StackPlan:
     copy_tree(scenario.folder / "workspace", site.workspace)
     clock = folder / "clock"
     clock.write_text("2024-06-01\n", encoding="utf-8")
-    return StackPlan(
-        name=name,
-        folder=folder / "run",
-        scenario=scenario.folder,
-        workspace=site.workspace,
-        registry=site.registry,
-        private=site.private,
-        clock=clock,
-        services=scenario.spec.service,
-        jobs=scenario.spec.job,
-        environment=scenario.spec.environment,
-    )
+    return StackPlan.of(scenario, site, clock, name=name, folder=folder / "run", graded=False)
 
 
 def _plan(stack: RunningStack) -> StackPlan:

@@ -132,11 +132,7 @@ def led(tiny_root: Path, home: Path, minutes: float = 10) -> Iterator[Led]:
     site = site_in(home)
     copy_site(layouts.broken(scenario, variant), site)
     (home / "clock").write_text(f"{variant.business_date}\n")
-    plan = StackPlan(
-        name="live", folder=home / "run", scenario=scenario.folder, workspace=site.workspace, registry=site.registry,
-        private=site.private, clock=home / "clock", services=scenario.spec.service, jobs=scenario.spec.job,
-        environment=scenario.spec.environment,
-    )  # fmt: skip
+    plan = StackPlan.of(scenario, site, home / "clock", name="live", folder=home / "run", graded=False)
     stack = ProcessRuntime().up(plan, 60.0, lambda _: None)
     here = Led(root, home, stack)
     urls = {"serving": stack.endpoint("serving")}

@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Duet:
     latency_ms  from the intended time; failed requests and timeouts count as the timeout
     outcome     ok, wrong (answered, but not what is expected), failed, timeout or unsent
     first       per stack the first answer that was not ok, in words
+    lag_ms      how much later than intended the driver sent it, which is part of its latency
     lag_p99_ms  send lag of the driver; `shortfall` the share of requests not sent within a second of their time
     oversized   per stack how many of the wrong answers would have cost the driver more than any answer may
     """
@@ -64,6 +65,7 @@ class Duet:
     intended: Floats
     stack: NDArray[np.str_]
     latency_ms: Floats
+    lag_ms: Floats
     outcome: NDArray[np.str_]
     first: Mapping[str, str]
     lag_p99_ms: float
@@ -105,6 +107,7 @@ class Duet:
             "intended": [round(float(each), 4) for each in self.intended],
             "stack": [str(each) for each in self.stack],
             "latency_ms": [round(float(each), 3) for each in self.latency_ms],
+            "lag_ms": [round(float(each), 3) for each in self.lag_ms],
             "outcome": [str(each) for each in self.outcome],
         }
 
@@ -165,6 +168,7 @@ def join(*duets: Duet) -> Duet:
         intended=np.concatenate([each.intended + start for each, start in zip(duets, starts, strict=True)]),
         stack=np.concatenate([each.stack for each in duets]),
         latency_ms=np.concatenate([each.latency_ms for each in duets]),
+        lag_ms=np.concatenate([each.lag_ms for each in duets]),
         outcome=np.concatenate([each.outcome for each in duets]),
         first={name: text for each in reversed(duets) for name, text in each.first.items()},
         lag_p99_ms=max(each.lag_p99_ms for each in duets),
@@ -209,6 +213,18 @@ def valid(window: Duet) -> str | None:
     Where the candidate's answers were oversized, the driver's trouble is no excuse: they are wrong, and count as that.
     """
     return None if window.oversized.get(CANDIDATE) else _spoilt(window)
+
+
+def least(window: Duet) -> Duet:
+    """The window with the candidate's latencies less all that the driver's lag can have added to them.
+
+    A request was sent `lag_ms` late, and its answer may have been read as late as a request was sent. The reference's
+    latencies stay whole. So a candidate that is slower even here is slower, however the driver fared; one that takes
+    the machine from the driver does not get a measurement that says nothing.
+    """
+    mine = window.stack == CANDIDATE
+    added = np.where(mine, window.lag_ms + window.lag_p99_ms, 0.0)
+    return replace(window, latency_ms=np.maximum(window.latency_ms - added, 0.0))
 
 
 def _spoilt(window: Duet) -> str | None:
@@ -362,6 +378,7 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
         timeout_ms=cap,
         intended=np.array([each.intended - begin for each in ordered], dtype=np.float64),
         stack=np.array([each.stack for each in ordered], dtype=np.str_),
+        lag_ms=np.array([each.lag_ms for each in ordered], dtype=np.float64),
         latency_ms=np.array([cap if each.outcome in lost else min(each.latency_ms, cap) for each in ordered]),
         outcome=np.array([_outcome(each) for each in ordered], dtype=np.str_),
         first=first,

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from pydantic import Field
 
-from harness.model import JobSpec, Record, SendLoad, ServiceSpec, Stack
+from harness.model import JobSpec, Record, SendLoad, ServiceSpec, Site, Stack
+from harness.scenario import Scenario
 
 Progress = Callable[[str], None]
 """Called with one short sentence when something begins or is ready."""
@@ -39,6 +40,23 @@ class StackPlan(Record):
     ports: dict[str, int] = Field(default_factory=dict)
     attempt: str = ""
     sealed: Path | None = None
+
+    @classmethod
+    def of(cls, scenario: Scenario, site: Site, clock: Path, *, name: str, folder: Path, graded: bool) -> StackPlan:
+        """The stack of a scenario in the places of a site."""
+        return cls(
+            name=name,
+            folder=folder,
+            scenario=scenario.folder,
+            workspace=site.workspace,
+            registry=site.registry,
+            private=site.private,
+            clock=clock,
+            services=scenario.spec.service,
+            jobs=scenario.spec.job,
+            environment=scenario.spec.environment,
+            graded=graded,
+        )
 
 
 class ServiceStatus(Record):

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
 from harness.model import JobResult, SendLoad, ServiceSpec
+from harness.runtime import ports as ports_here
 from harness.runtime.base import Progress, RunningStack, ServiceStatus, StackPlan
 from harness.runtime.programs import QUIET, STOP_SECONDS, Places, Program, configuration
 from harness.runtime.services import LOG_LINES, Entry, answers, not_ready, spec_of, status
@@ -358,27 +358,12 @@ def _in_workspace(command: Sequence[str], workspace: Path) -> list[str]:
 def _ports(plan: StackPlan) -> dict[str, int]:
     ports = dict(plan.ports)
     for service, port in ports.items():
-        if _taken(port):
+        if not ports_here.free(port):
             raise EnvironmentFault(
                 f"Port {port} for {service} is taken.", "End what listens there, or start without --port."
             )
-    with contextlib.ExitStack() as held:
-        for spec in plan.services:
-            if spec.ready and spec.name not in ports:
-                listener = held.enter_context(socket.socket())
-                listener.bind(("127.0.0.1", 0))
-                ports[spec.name] = listener.getsockname()[1]
-    return ports
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+    unset = [spec.name for spec in plan.services if spec.ready and spec.name not in ports]
+    return ports | {name: ports_here.draw(but=ports.values()) for name in unset}
 
 
 def _socket(folder: Path) -> Path:

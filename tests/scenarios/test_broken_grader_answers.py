@@ -799,7 +799,7 @@ class Halves:
     seed, bench = "a seed", Nowhere()
 
 
-def window(mine_ms: float, outcomes: Sequence[str] = ("ok",)) -> Any:
+def window(mine_ms: float, outcomes: Sequence[str] = ("ok",), lag_ms: float = 1.0) -> Any:
     """A window of eight seconds in which the reference takes 20 ms, and the candidate `mine_ms`."""
     count, rng = 400, np.random.default_rng(1)
     times = np.sort(rng.uniform(0, 8, count))
@@ -815,7 +815,8 @@ def window(mine_ms: float, outcomes: Sequence[str] = ("ok",)) -> Any:
         latency_ms=base * rng.uniform(0.9, 1.1, count),
         outcome=ended,
         first={"candidate": "the first"},
-        lag_p99_ms=1.0,
+        lag_ms=np.full(count, lag_ms),
+        lag_p99_ms=lag_ms,
         shortfall=0.0,
         driver_cpu=0.1,
         finished=True,
@@ -835,3 +836,20 @@ def window(mine_ms: float, outcomes: Sequence[str] = ("ok",)) -> Any:
 def test_under_load_a_stack_is_held_against_its_own_answers(mine_ms: float, outcomes: Any, ok: bool) -> None:
     promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
     assert speed.load.judge(Halves(), promise, window(mine_ms, outcomes), alike=False).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("mine_ms", "lag_ms", "ok"),
+    [
+        (20.0, 80.0, None),  # alike, but who knows
+        (150.0, 80.0, None),  # slower by no more than a driver that lags twice
+        (300.0, 80.0, False),
+        (3000.0, 600.0, False),
+    ],
+)
+def test_a_driver_that_lags_excuses_what_it_can_have_added_and_no_more(mine_ms: float, lag_ms: float, ok: Any) -> None:
+    """Else a candidate that takes the machine from the driver would have no verdict instead of a bad one."""
+    promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
+    found = speed.load.judge(Halves(), promise, window(mine_ms, lag_ms=lag_ms), alike=False)
+    assert found.ok is ok
+    assert "send lag" in found.sentence

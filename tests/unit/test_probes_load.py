@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.probes.load import Duet, attainment, join, ratio, valid
+from harness.probes.load import Duet, attainment, join, least, ratio, valid
 from harness.probes.load import _duet as window_of
 from harness.probes.load import _judge as judge
 from harness.probes.load_plan import Driver, Sent
@@ -44,6 +44,12 @@ def test_identical_stacks_give_an_interval_around_one() -> None:
 
 def test_noise_that_hits_both_does_not_move_the_ratio() -> None:
     assert ratio(window(bursts=True), 0.5).point == pytest.approx(1, abs=0.15)
+
+
+def test_what_the_driver_can_have_added_is_taken_from_the_candidate_alone() -> None:
+    found, reduced = window(lag=3.0), least(window(lag=3.0))
+    assert reduced.of("candidate") == pytest.approx(np.maximum(found.of("candidate") - 6.0, 0.0))
+    assert reduced.of("reference") == pytest.approx(found.of("reference"))
 
 
 def test_twice_as_slow_is_seen() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry_import
 from harness.errors import SubmissionError
 from harness.registry_import import import_registry
 
@@ -89,3 +90,35 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (source / "mlflow.db").write_bytes(b"no database" * 100)
     with pytest.raises(SubmissionError, match="cannot be read"):
         import_registry(source, registry(tmp_path / "schema"), tmp_path / "target")
+
+
+def test_a_run_without_a_place_is_refused_and_a_version_without_a_source_is_not(tmp_path: Path) -> None:
+    """Its place would be the folder where the server was started."""
+    schema = registry(tmp_path / "schema")
+    honest = registry(tmp_path / "honest", "INSERT INTO model_versions VALUES ('m', 1, '', '')")
+    import_registry(honest, schema, tmp_path / "target")
+    assert rows(tmp_path / "target", "model_versions") == [("m", 1, "", "")]
+    source = registry(tmp_path / "source", "INSERT INTO runs VALUES ('r', '')")
+    with pytest.raises(SubmissionError, match="only what the server proxies"):
+        import_registry(source, schema, tmp_path / "refused")
+
+
+def test_a_database_that_reads_as_much_more_than_it_takes_is_refused(tmp_path: Path) -> None:
+    """A column's default is stored once, and read in every row that was there before it."""
+    source = registry(
+        tmp_path / "source",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
+        "INSERT INTO runs SELECT i, 'mlflow-artifacts:/0/r' FROM n",
+        f"ALTER TABLE runs ADD COLUMN name TEXT DEFAULT '{'x' * 900_000}'",
+    )
+    assert (source / "mlflow.db").stat().st_size < 2**22
+    schema = registry(tmp_path / "schema", "ALTER TABLE runs ADD COLUMN name TEXT")
+    with pytest.raises(SubmissionError, match="reads as more than 512 MiB"):
+        import_registry(source, schema, tmp_path / "target")
+
+
+def test_a_database_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_import, "IMPORT_SECONDS", 0.0)
+    monkeypatch.setattr(registry_import, "STEPS", 1)
+    with pytest.raises(SubmissionError, match="cannot be read"):
+        import_registry(registry(tmp_path / "source"), registry(tmp_path / "schema"), tmp_path / "target")

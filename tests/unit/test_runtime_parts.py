@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.errors import EnvironmentFault
+from harness.runtime import ports as ports_here
 from harness.runtime.compose import ports
 from harness.runtime.compose.engine import IMAGES, ROOT, marked, too_old
 from harness.runtime.compose.execs import STDERR_BYTES, ask
@@ -150,12 +153,29 @@ def test_every_published_port_gets_a_number_of_its_own_that_is_free_and_what_was
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         number = taken.getsockname()[1]
-        assert not ports._free(number, 3000)
+        assert not ports_here.free(number)
     chosen = ports.choose({3000: number})
     assert set(chosen) == set(door.BEHIND)
     assert chosen[3000] == number
     assert len(set(chosen.values())) == len(chosen)
-    assert all(each in ports.CHOSEN_FROM for inner, each in chosen.items() if inner != 3000)
+    assert all(each in ports_here.CHOSEN_FROM for inner, each in chosen.items() if inner != 3000)
+
+
+def test_stacks_that_come_up_at_once_are_given_different_ports() -> None:
+    """Neither listens yet when the other chooses."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        drawn = list(pool.map(lambda _: ports_here.draw(), range(400)))
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_no_port_is_drawn_that_was_asked_for_or_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = taken.getsockname()[1]
+        monkeypatch.setattr(ports_here, "CHOSEN_FROM", [number, number + 1])
+        monkeypatch.setattr(ports_here, "_left", [])
+        with pytest.raises(EnvironmentFault, match="is free"):
+            ports_here.draw(but=[number + 1])
 
 
 def test_compose_publishes_what_the_door_passes_on_each_at_the_number_that_is_told() -> None:

@@ -106,6 +106,13 @@ def test_a_bomb_is_refused_by_the_size_that_it_declares(tmp_path: Path, monkeypa
         workspace.unpack(path, tmp_path / "out")
 
 
+def test_more_folders_below_one_another_than_a_copy_can_go_down_are_refused(tmp_path: Path) -> None:
+    deep = "/".join(["d"] * 400)
+    path = archive_with(tmp_path, (member(f"registry/artifacts/{deep}/file"), b"x"))
+    with pytest.raises(SubmissionError, match="folders deep"):
+        workspace.unpack(path, tmp_path / "out")
+
+
 def test_too_many_files_are_refused(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace, "MAX_FILES", 1)
     with pytest.raises(SubmissionError, match="more than 1 files"):

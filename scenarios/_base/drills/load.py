@@ -121,7 +121,7 @@ def judge(pair: Pair, promise: Promise, window: Duet, alike: bool = True) -> Fin
     saved = (pair.bench.save(f"{promise.check}/window.json", window.evidence() | {"ratio": interval}),)
     invalid = load.valid(window)
     if invalid:
-        return Finding(None, f"The measurement says nothing: {invalid}.", "", saved)
+        return _despite(invalid, promise, window, seed, saved)
     wrong = _wrong_answers(window)
     if wrong:
         ok = None if _bad_share(window, REFERENCE, alike) > FAILED_AT_MOST else False
@@ -132,6 +132,18 @@ def judge(pair: Pair, promise: Promise, window: Duet, alike: bool = True) -> Fin
         f"{window.quantile(REFERENCE, promise.q):.0f} ms at {promise.rate:.0f} requests a second: ratio {interval}."
     )
     return Finding(_side(interval, promise.limit), sentence, str(interval), saved)
+
+
+def _despite(invalid: str, promise: Promise, window: Duet, seed: int, saved: tuple[str, ...]) -> Finding:
+    """What a spoilt window says all the same: that a candidate is slower by more than the driver can have added."""
+    surely = load.ratio(load.least(window), promise.q, seed) if window.finished else None
+    if surely is None or not surely.low > promise.limit:
+        return Finding(None, f"The measurement says nothing: {invalid}.", "", saved)
+    sentence = (
+        f"p{promise.q * 100:.0f} is {surely} times the reference's at {promise.rate:.0f} requests a second, without "
+        f"all that the driver can have added: {invalid}."
+    )
+    return Finding(False, sentence, str(surely), saved)
 
 
 def _side(interval: Interval, limit: float) -> bool | None:
