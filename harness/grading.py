@@ -6,6 +6,7 @@ where the reference does not come up, every check is an ERROR.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import harness
 from harness import diagnosis, scoring
 from harness.bench import GradingBench, Progress, pace
 from harness.errors import ExamError, NotReady, StackError, SubmissionError
@@ -42,6 +44,9 @@ BOOTS_ALLOWED = 4
 """A submission may take so many seconds to come up, or so many times what the reference takes if that is longer."""
 
 SIDES = ("candidate", "reference")
+
+LEFT_OUT = ("shortcuts", "solutions")
+"""Folders of a scenario that no grading reads."""
 
 PACKAGES = ("mlflow", "bentoml", "evidently", "locust", "scikit-learn", "pandas")
 
@@ -123,11 +128,22 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
         estimate=job.estimate,
         minutes_used=job.minutes_used,
         minutes_allowed=spec.minutes,
-        versions={name: metadata.version(name) for name in PACKAGES},
+        versions=versions(job.scenario),
         notes=said.problems,
     )
     shutil.rmtree(stacks, ignore_errors=True)
     return record
+
+
+def versions(scenario: Scenario) -> dict[str, str]:
+    """What a result depends on beside the submission: the packages, and a digest of the harness and of the scenario.
+
+    Two results of one submission can be compared where these are the same.
+    """
+    folders = [Path(harness.__file__).parent, scenario.folder, *([scenario.base] if scenario.base else [])]
+    code = [f"{path} {digest}" for each in folders for path, digest in digests(each, LEFT_OUT).items()]
+    whole_code = hashlib.sha256("\n".join(code).encode()).hexdigest()
+    return {name: metadata.version(name) for name in PACKAGES} | {"grader": whole_code[:12]}
 
 
 def _take_down(runtime: Runtime, *folders: Path) -> None:

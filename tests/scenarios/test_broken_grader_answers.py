@@ -853,3 +853,9 @@ def test_a_driver_that_lags_excuses_what_it_can_have_added_and_no_more(mine_ms: 
     found = speed.load.judge(Halves(), promise, window(mine_ms, lag_ms=lag_ms), alike=False)
     assert found.ok is ok
     assert "send lag" in found.sentence
+
+
+@pytest.mark.parametrize(("outcomes", "ok"), [(("ok", "wrong"), False), (("ok", "failed"), None)])
+def test_a_driver_that_lags_excuses_requests_that_failed_but_no_wrong_answer(outcomes: Any, ok: Any) -> None:
+    promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
+    assert speed.load.judge(Halves(), promise, window(20.0, outcomes, lag_ms=80.0), alike=False).ok is ok

@@ -114,13 +114,13 @@ def _duet(pair: Pair, promise: Promise, look: int, expected: Expected | None) ->
 def judge(pair: Pair, promise: Promise, window: Duet, alike: bool = True) -> Finding:
     """Whether the promise holds in a window. Where stacks are not to answer alike, no answer of the reference is wrong.
 
-    None where the window says nothing, or the reference fails as well.
+    None where the window says nothing, or the reference fails as well. No driver's trouble makes an answer wrong.
     """
     seed = _seed(pair, promise.check)
     interval = load.ratio(window, promise.q, seed)
     saved = (pair.bench.save(f"{promise.check}/window.json", window.evidence() | {"ratio": interval}),)
     invalid = load.valid(window)
-    if invalid:
+    if invalid and not window.outcomes(CANDIDATE)["wrong"]:
         return _despite(invalid, promise, window, seed, saved)
     wrong = _wrong_answers(window)
     if wrong:
