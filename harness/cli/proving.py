@@ -65,7 +65,7 @@ def prove(
     if json:
         console.show_json([cell.model_dump(mode="json") for cell in cells])
     if write:
-        for path in _write(found, plan, ledger, _ledger(here, found, AS_PROCESSES, True), runtime):
+        for path in _write(here, found, plan, runtime):
             lines.print(f"Written: {path}", markup=False)
     _conclude(cells, () if row or rotate else (*plan.uncovered, *plan.unfailed), lines)
 
@@ -106,25 +106,29 @@ def _ledger(here: Session, found: Scenario, runtime: str, recorded: bool) -> pro
     return proof.Ledger(here.home / "proof" / known_as / "ledger", found, runtime, record)
 
 
-def _write(
-    found: Scenario, plan: proof.Plan, ledger: proof.Ledger, as_processes: proof.Ledger, runtime: str
-) -> tuple[Path, Path]:
+def _write(here: Session, found: Scenario, plan: proof.Plan, runtime: str) -> tuple[Path, Path]:
     """Write the page of what is known, and its record; returns both paths."""
+    ledger = _ledger(here, found, runtime, True)
     page = PAGES / f"{_known_as(found, runtime)}.md"
     page.parent.mkdir(parents=True, exist_ok=True)
+    cells, earlier = _known(ledger, plan.rows)
     if runtime == AS_PROCESSES:
-        text = proof.markdown(found, plan, list(_known(ledger, plan.rows).values()))
+        text = proof.markdown(found, plan, list(cells.values()), earlier)
     else:
-        rows = proof.shown_anywhere(plan.rows)
-        text = proof.parity(found, rows, runtime, _known(as_processes, rows), _known(ledger, rows))
+        processes, earlier_too = _known(_ledger(here, found, AS_PROCESSES, True), plan.rows)
+        shown = proof.shown_anywhere(plan.rows)
+        text = proof.parity(found, shown, runtime, processes, cells, earlier | earlier_too)
     page.write_text(text, encoding="utf-8")
     record = page.with_suffix(".json")
     ledger.write_record(plan.rows, record)
     return page, record
 
 
-def _known(ledger: proof.Ledger, rows: Sequence[proof.Row]) -> dict[str, proof.Cell]:
-    return {row.id: cell for row in rows if (cell := ledger.get(row)) is not None}
+def _known(ledger: proof.Ledger, rows: Sequence[proof.Row]) -> tuple[dict[str, proof.Cell], set[str]]:
+    """Cells by row id, and of which rows they are of earlier code."""
+    known = {row.id: cell for row in rows if (cell := ledger.get(row)) is not None}
+    earlier = {row.id: cell for row in rows if (cell := ledger.earlier(row)) is not None}
+    return known | earlier, set(earlier)
 
 
 def _prove(

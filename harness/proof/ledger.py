@@ -57,7 +57,8 @@ class Ledger:
 
     A cell counts only for the same packages, harness and scenario, of which only what can change a grade is looked at:
     not pages, not the command line, not other rows' folders. `record` is a file of cells that were run elsewhere, by
-    key, as `write_record` makes it: a proof takes hours and may be gathered on several machines.
+    key, as `write_record` makes it: a proof takes hours and may be gathered on several machines. A cell of other code
+    stays on record, and counts as `earlier`, until its row was run with this.
     """
 
     def __init__(self, folder: Path, scenario: Scenario, runtime: str, record: Path | None = None) -> None:
@@ -91,14 +92,21 @@ class Ledger:
         recorded = self._recorded.get(self._key(row))
         return Cell.model_validate(recorded) if recorded is not None else None
 
+    def earlier(self, row: Row) -> Cell | None:
+        """What other code got for a row that this code was not run on, as it is on record."""
+        of_row = [cell for cell in self._recorded.values() if cell["row"] == row.id]
+        return Cell.model_validate(of_row[-1]) if of_row and self.get(row) is None else None
+
     def put(self, row: Row, cell: Cell) -> None:
         """Keep a cell."""
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / f"{self._key(row)}.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
 
     def write_record(self, rows: Sequence[Row], path: Path) -> None:
-        """Write the cells of those rows that were run, by key. Cells of other code are not in it."""
+        """Write the cells of those rows that were run, by key; of a row that this code was not run on the earlier."""
         cells = {self._key(row): cell.model_dump(mode="json") for row in rows if (cell := self.get(row)) is not None}
+        ids = {row.id for row in rows if self.get(row) is None}
+        cells |= {key: cell for key, cell in self._recorded.items() if cell["row"] in ids}
         path.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
 
     def _key(self, row: Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib import metadata
 
 from harness import grading
@@ -10,9 +10,11 @@ from harness.proof.rows import Plan, Row
 from harness.proof.run import UNTOUCHED_AT_MOST, Cell
 from harness.scenario import Scenario
 
+EARLIER = "†"
 
-def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
-    """The proof as a page: matrix, seeds and versions."""
+
+def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell], earlier: Container[str] = ()) -> str:
+    """The proof as a page: matrix, seeds and versions. Rows whose ids are in `earlier` were run with other code."""
     seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in proof.rows}))
     lines = [
         f"# Proof of {scenario.spec.id}",
@@ -21,13 +23,14 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
         "",
         "A shortcut is everything healthy but for one fault and a wrong repair of it; it runs the checks of that",
         "fault's slot and those that its expect.toml names: of these it fails or may fail some, and passes the rest.",
-        "Other rows run every check. A row that was run on other code than this counts as not run.",
+        "Other rows run every check.",
         "",
+        *_age([row.id for row in proof.rows], earlier),
         "| row | expected | got | failed checks | as expected |",
         "| --- | --- | --- | --- | --- |",
     ]
     got = {cell.row: cell for cell in cells}
-    lines += [_line(row, got.get(row.id)) for row in proof.rows]
+    lines += [_line(row, got.get(row.id), _named(row, earlier)) for row in proof.rows]
     lines += [
         "",
         f"Fault forms without a shortcut: {', '.join(proof.uncovered) or 'none'}. "
@@ -38,17 +41,26 @@ def markdown(scenario: Scenario, proof: Plan, cells: Sequence[Cell]) -> str:
 
 
 def parity(
-    scenario: Scenario, rows: Sequence[Row], runtime: str, here: Mapping[str, Cell], there: Mapping[str, Cell]
+    scenario: Scenario,
+    rows: Sequence[Row],
+    runtime: str,
+    here: Mapping[str, Cell],
+    there: Mapping[str, Cell],
+    earlier: Container[str] = (),
 ) -> str:
-    """Verdicts by row id: `here` those of processes on this machine, `there` those of another runtime."""
+    """Verdicts by row id: `here` those of processes on this machine, `there` those of another runtime.
+
+    Rows whose ids are in `earlier` were run with other code, in one of both or in both.
+    """
     lines = [
         f"# {scenario.spec.id} on {runtime}",
         "",
         f"Made by `exam prove {scenario.spec.id} --runtime {runtime} --write`. Versions: {_versions()}.",
         "",
+        *_age([row.id for row in rows], earlier),
         f"| row | failed as processes | failed on {runtime} | same |",
         "| --- | --- | --- | --- |",
-        *(_parity_line(row, here.get(row.id), there.get(row.id)) for row in rows),
+        *(_parity_line(_named(row, earlier), here.get(row.id), there.get(row.id)) for row in rows),
         "",
     ]
     return "\n".join(lines)
@@ -59,22 +71,33 @@ def same_verdicts(one: Cell, other: Cell) -> bool:
     return set(one.failed) == set(other.failed) and not one.unsure and not other.unsure
 
 
-def _parity_line(row: Row, here: Cell | None, there: Cell | None) -> str:
+def _age(ids: Sequence[str], earlier: Container[str]) -> list[str]:
+    old = sum(each in earlier for each in ids)
+    if not old:
+        return []
+    return [f"{old} of {len(ids)} rows, marked {EARLIER}, were run with the harness or scenario of an earlier day.", ""]
+
+
+def _named(row: Row, earlier: Container[str]) -> str:
+    return f"{row.id} {EARLIER}" if row.id in earlier else row.id
+
+
+def _parity_line(name: str, here: Cell | None, there: Cell | None) -> str:
     told = [", ".join(cell.failed) or "none" if cell is not None else "not run" for cell in (here, there)]
     same = "" if here is None or there is None else "yes" if same_verdicts(here, there) else "NO"
-    return f"| {row.id} | {told[0]} | {told[1]} | {same} |"
+    return f"| {name} | {told[0]} | {told[1]} | {same} |"
 
 
 def _versions() -> str:
     return ", ".join(f"{name} {metadata.version(name)}" for name in grading.PACKAGES)
 
 
-def _line(row: Row, cell: Cell | None) -> str:
+def _line(row: Row, cell: Cell | None, name: str) -> str:
     if cell is None:
-        return f"| {row.id} | {_must(row)} | not run | | |"
+        return f"| {name} | {_must(row)} | not run | | |"
     failed = f"{len(cell.failed)} checks" if row.kind == "untouched" else ", ".join(cell.failed) or "none"
     note = "yes" if cell.good else "NO: " + "; ".join(cell.differs)
-    return f"| {row.id} | {_must(row)} | {_got(cell)} | {failed} | {note} |"
+    return f"| {name} | {_must(row)} | {_got(cell)} | {failed} | {note} |"
 
 
 def _must(row: Row) -> str:

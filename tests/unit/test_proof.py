@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -219,5 +220,25 @@ def test_a_cell_on_record_counts_for_the_same_code_only(tiny: Scenario, tmp_path
     (changed / "grader" / "more.py").write_text("MORE = 1\n", encoding="utf-8")
     other = Ledger(tmp_path / "there", scenarios.load(changed), "process", record)
     assert other.get(row) is None
+    assert other.earlier(row) == cell
+    before = record.read_text(encoding="utf-8")
     other.write_record(plan.rows, record)
-    assert record.read_text(encoding="utf-8") == "{}\n"
+    assert record.read_text(encoding="utf-8") == before, "what earlier code got stays until the row is run again"
+    other.put(row, cell.model_copy(update={"seconds": 7.0}))
+    assert other.earlier(row) is None
+    other.write_record(plan.rows, record)
+    assert [each["seconds"] for each in json.loads(record.read_text(encoding="utf-8")).values()] == [7.0]
+
+
+def test_a_row_of_earlier_code_is_marked(tiny: Scenario) -> None:
+    plan = proof.plan(tiny)
+    healthy = next(row for row in plan.rows if row.kind == "healthy")
+    cell = Cell(row=healthy.id, kind="healthy", good=True, low=100, high=100, failed=())
+    now = proof.markdown(tiny, plan, [cell])
+    assert f"| {healthy.id} |" in now
+    assert "†" not in now
+    old = proof.markdown(tiny, plan, [cell], {healthy.id})
+    assert f"| {healthy.id} † | 100 | 100 |" in old
+    assert f"1 of {len(plan.rows)} rows, marked †" in old
+    both = proof.parity(tiny, [healthy], "compose", {healthy.id: cell}, {healthy.id: cell}, {healthy.id})
+    assert f"| {healthy.id} † | none | none | yes |" in both
