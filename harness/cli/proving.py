@@ -53,7 +53,8 @@ def prove(
         _prove_seeds(found, seeds, json)
         return
     plan = proof.plan(found)
-    rows = _turn(plan, rotate, shortcuts, one) if rotate else _named(plan, row or [], runtime)
+    shown = plan.rows if runtime == AS_PROCESSES else proof.shown_anywhere(plan.rows)
+    rows = _turn(shown, rotate, shortcuts, one) if rotate else _named(plan, row or [], shown)
     if not rows:
         raise UsageError("No row has such a name.", f"Run `exam prove {scenario} --dry` to see them.")
     if dry:
@@ -85,15 +86,13 @@ def _conclude(cells: Sequence[proof.Cell], unshown: Sequence[str], lines: Consol
         raise ExamError(f"The proof does not hold: {', '.join([*wrong, *unshown])}.", "Look at what differs above.")
 
 
-def _named(plan: proof.Plan, names: Sequence[str], runtime: str) -> list[proof.Row]:
+def _named(plan: proof.Plan, names: Sequence[str], shown: Sequence[proof.Row]) -> list[proof.Row]:
     """The rows whose name begins so; without names all that the runtime must show."""
-    if names:
-        return [row for row in plan.rows if any(row.id.startswith(name) for name in names)]
-    return list(plan.rows) if runtime == AS_PROCESSES else proof.shown_anywhere(plan.rows)
+    return [row for row in plan.rows if any(row.id.startswith(name) for name in names)] if names else list(shown)
 
 
-def _turn(plan: proof.Plan, commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
-    return proof.rotating_one(plan.rows, commit) if one else proof.rotating(plan.rows, commit, shortcuts)
+def _turn(shown: Sequence[proof.Row], commit: str, shortcuts: int, one: bool) -> list[proof.Row]:
+    return proof.rotating_one(shown, commit) if one else proof.rotating(shown, commit, shortcuts)
 
 
 def _known_as(found: Scenario, runtime: str) -> str:

@@ -209,6 +209,15 @@ def test_lint_names_what_is_unsound(tmp_path: Path) -> None:
     assert "Traceback" not in broken.stderr
 
 
+def test_a_turn_on_another_runtime_is_of_the_rows_that_every_runtime_must_show(tmp_path: Path, tiny_root: Path) -> None:
+    words = ["prove", "tiny", "--scenarios", str(tiny_root), "--runtime", "compose", "--dry", "--json"]
+    shown = [each["row"] for each in json.loads(exam(tmp_path, *words).stdout)]
+    turns = [json.loads(exam(tmp_path, *words, "--one", "--rotate", f"{n:040x}").stdout) for n in range(4)]
+    assert [len(turn) for turn in turns] == [1] * 4
+    assert {turn[0]["row"] for turn in turns} <= set(shown)
+    assert not any(row.startswith(("symptoms", "repaired")) for row in shown)
+
+
 def test_a_private_pack_anywhere_is_listed_linted_proved_and_started(tmp_path: Path) -> None:
     home, pack = tmp_path / "home", ["--scenarios", "my packs"]
     made = exam(home, "new", "late_feeds", "--into", "my packs")
