@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,9 +127,11 @@ def hand_in(
     return submission, sealed
 
 
-def handed_in(submission: Submission, *, at_deadline: bool) -> dict[str, Any]:
-    """What the journal says of a submission."""
-    return {"sha256": submission.sha256, "at_deadline": at_deadline, **({"late": True} if submission.late else {})}
+def handed_in(submission: Submission, *, at_deadline: bool, left_out: Sequence[str] = ()) -> dict[str, Any]:
+    """What the journal says of a submission; `left_out` are sentences about what could not be submitted."""
+    late = {"late": True} if submission.late else {}
+    without = {"left_out": list(left_out)} if left_out else {}
+    return {"sha256": submission.sha256, "at_deadline": at_deadline, **late, **without}
 
 
 def read_submission(folder: Path) -> tuple[Submission, Attempt]:

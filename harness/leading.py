@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from harness.errors import UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
 from harness.model import Change, Finding, Site
+from harness.proctor.snapshot import snapshot_attempt
 from harness.runtime.base import RunningStack, Runtime, StackPlan
 from harness.scenario import Scenario
 from harness.workspace import changes, digests, freeze
@@ -173,6 +175,21 @@ class Here:
         return changes(self.attempt.given, now), missing_papers(self.workspace)
 
     def hand_in(self, folder: Path, *, at_deadline: bool) -> None:
-        """See `Leader.hand_in`. After the deadline the state counts as it is then, marked late."""
-        submission, _ = hand_in(self.attempt, self.scenario, site_in(self.folder), folder, at_deadline=at_deadline)
-        self.journal.append("submitted", handed_in(submission, at_deadline=at_deadline))
+        """See `Leader.hand_in`. After the deadline the state counts as it is then, marked late.
+
+        At the deadline nobody is there to mend what cannot be submitted: it is left out, and the journal says so.
+        """
+        site, left_out = site_in(self.folder), tuple[str, ...]()
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            if at_deadline:
+                left_out = self._passed_over(site, Path(scratch))
+                site = site_in(Path(scratch))
+            submission, _ = hand_in(self.attempt, self.scenario, site, folder, at_deadline=at_deadline)
+        self.journal.append("submitted", handed_in(submission, at_deadline=at_deadline, left_out=left_out))
+
+    def _passed_over(self, site: Site, target: Path) -> tuple[str, ...]:
+        """Copy to `target` what can be submitted of a site; returns a sentence for each thing that cannot."""
+        variant = variants.draw(self.scenario, self.attempt.seed)
+        empty = self.layouts.healthy(self.scenario, variant).registry
+        scratch = self.scenario.spec.scratch
+        return snapshot_attempt(site.workspace, site.registry, target, empty, scratch, strict=False)

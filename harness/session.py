@@ -45,6 +45,9 @@ from harness.workspace import copy_site, first_commit
 
 Say = Callable[[str], None]
 
+RETRY_SECONDS = 5
+"""Between two tries to submit at the deadline, where the first failed (a full disk, a locked database)."""
+
 
 class Session:
     """Everything that can be done with attempts below one home folder. Nothing here prints."""
@@ -152,7 +155,8 @@ class Session:
             f"sleep {scenario.spec.minutes * 60:.0f}\n"
             f"export EXAM_HOME={shlex.quote(str(self.home))}\n"
             f"cd {shlex.quote(str(Path(__file__).parent.parent))} || exit 1\n"
-            f"{shlex.quote(sys.executable)} -m harness.cli submit --yes --at-deadline --name {folder.name}\n"
+            f"until {shlex.quote(sys.executable)} -m harness.cli submit --yes --at-deadline --name {folder.name}\n"
+            f"do [ $? = {AttemptError.exit_code} ] && break; sleep {RETRY_SECONDS}; done\n"  # it was submitted before
             "exec sleep 1000000\n",
             encoding="utf-8",
         )

@@ -157,7 +157,7 @@ def submit(
         )
     leader = here.leader(attempt)
     frozen = leader.frozen()
-    if not json and not frozen:
+    if not json and not frozen and not at_deadline:
         changed, missing = leader.changed()
         console.table(["change", "file"], [[change.how, console.foreign(change.path)] for change in changed])
         console.out.print(_papers(missing), markup=False)

@@ -44,13 +44,13 @@ from harness.model import Change, Finding, Site, Submission
 from harness.proctor.looks import LookedAt, service_status
 from harness.proctor.room import Room
 from harness.proctor.sealed import SealedFolder
-from harness.proctor.snapshot import snapshot, snapshot_registry
+from harness.proctor.snapshot import snapshot, snapshot_attempt
 from harness.runtime.base import ServiceStatus
 from harness.scenario import Scenario
 from harness.text import plain
 from harness.vocabulary import vocabulary
 from harness.waiting import DeadlinePassed, until
-from harness.workspace import Budget, changes, copy_registry, digests, freeze
+from harness.workspace import changes, digests, freeze
 
 BEGIN_SECONDS = 300.0
 """The services have so long to be ready: twice what they took on two cores with twelve times the work for them."""
@@ -294,27 +294,13 @@ class Proctor:
                 submission, sealed = hand_in(
                     attempt, self.scenario, _site(place / "frozen"), self.places.state / "submission", at_deadline=over
                 )
-            event = handed_in(submission, at_deadline=over)
-            self._journal.append("submitted", {**event, "left_out": left_out} if left_out else event)
+            self._journal.append("submitted", handed_in(submission, at_deadline=over, left_out=left_out))
             self._keep(sealed)
         return submission
 
     def _copy(self, target: Path, *, strict: bool) -> tuple[str, ...]:
-        site, budget = _site(target), Budget()
-        left_out = self._copy_registry(site.registry, budget, strict)
-        scratch = self.scenario.spec.scratch
-        return left_out + snapshot(self.places.workspace, site.workspace, scratch, strict=strict, budget=budget)
-
-    def _copy_registry(self, target: Path, budget: Budget, strict: bool) -> tuple[str, ...]:
-        try:
-            return snapshot_registry(self.places.registry, target, strict=strict, budget=budget)
-        except SubmissionError as exc:
-            if strict:
-                raise
-            # A registry beyond all bounds must not keep the attempt open: it ends with an empty one.
-            shutil.rmtree(target, ignore_errors=True)
-            copy_registry(self.sealed.healthy.registry, target)
-            return (str(exc),)
+        empty, scratch = self.sealed.healthy.registry, self.scenario.spec.scratch
+        return snapshot_attempt(self.places.workspace, self.places.registry, target, empty, scratch, strict=strict)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 

@@ -18,10 +18,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import EnvironmentFault, SubmissionError
-from harness.workspace import MAX_FILES, MAX_PATH_BYTES, Budget, copy_database, left_out
-
-MAX_DEPTH = 32
-"""Folders below one another that are looked into; an honest workspace has some six."""
+from harness.workspace import (
+    MAX_DEPTH,
+    MAX_FILES,
+    MAX_PATH_BYTES,
+    Budget,
+    copy_database,
+    copy_registry,
+    left_out,
+)
 
 MAX_ENTRIES = 4 * MAX_FILES
 """Names that are looked at, folders and links included."""
@@ -35,6 +40,26 @@ MACHINES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE,
 CHUNK = 2**20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def snapshot_attempt(
+    workspace: Path, registry: Path, target: Path, empty_registry: Path, leave_out: Sequence[str], *, strict: bool
+) -> tuple[str, ...]:
+    """Copy both below `target`, as workspace/ and registry/; returns a sentence for each thing that was passed over.
+
+    A registry that cannot be read or is beyond all bounds raises as `snapshot_registry` does when `strict`; else
+    `empty_registry` takes its place: it must not keep an attempt open whose time is over.
+    """
+    budget = Budget()
+    try:
+        passed_over = snapshot_registry(registry, target / "registry", strict=strict, budget=budget)
+    except SubmissionError as exc:
+        if strict:
+            raise
+        shutil.rmtree(target / "registry", ignore_errors=True)
+        copy_registry(empty_registry, target / "registry")
+        passed_over = (str(exc),)
+    return passed_over + snapshot(workspace, target / "workspace", leave_out, strict=strict, budget=budget)
 
 
 def snapshot(
@@ -124,7 +149,7 @@ class _Copy:
 
     def folder(self, descriptor: int, target: Path, relative: Path) -> None:
         """Copy what lies in an open folder into `target`, which is there."""
-        if len(relative.parts) >= MAX_DEPTH:
+        if len(relative.parts) > MAX_DEPTH:
             self._pass_over(relative, f"lies more than {MAX_DEPTH} folders deep")
             return
         for name in self._names(descriptor, relative):

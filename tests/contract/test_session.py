@@ -22,6 +22,7 @@ from harness.model import Outcome, RunRecord
 from harness.runtime.process import ProcessRuntime
 from harness.session import Attempt, Session
 from harness.waiting import until
+from harness.workspace import MAX_FILE_BYTES
 
 pytestmark = pytest.mark.slow
 
@@ -129,6 +130,20 @@ def test_at_the_deadline_the_state_as_it_is_is_submitted(tiny_root: Path, tmp_pa
             session.submit(attempt)
     finally:
         session.down("a")
+
+
+def test_at_the_deadline_what_cannot_be_submitted_is_left_out_and_the_journal_says_so(session: Session) -> None:
+    attempt = started(session)
+    workspace = session.leader(attempt).workspace
+    (workspace / "word.txt").write_text("late", encoding="utf-8")
+    with (workspace / "dump").open("wb") as dump:
+        dump.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(SubmissionError, match="'dump' is larger than"):
+        session.submit(attempt)
+    session.submit(attempt, at_deadline=True)
+    assert [change.path for change in session.submission("a")[0].changes] == ["word.txt"]
+    event = next(event for event in session.journal("a").read() if event.kind == "submitted")
+    assert "'dump' is larger than" in str(event.data["left_out"])
 
 
 def test_down_keeps_submission_and_journal_and_nothing_else(session: Session) -> None:
