@@ -14,7 +14,6 @@ from typing import Protocol
 from harness import grading
 from harness import variant as variants
 from harness.attempt import (
-    ESTIMATE,
     Attempt,
     Rehearsal,
     hand_in,
@@ -138,8 +137,8 @@ class Here:
 
     def estimate(self, text: str) -> None:
         """See `Leader.estimate`."""
-        keep(self.attempt.model_copy(update={"estimate": text[:ESTIMATE]}), self.folder)
-        self.journal.append("estimated", {"text": text[:ESTIMATE]})
+        keep(self.attempt.model_copy(update={"estimate": text}), self.folder)
+        self.journal.append("estimated", {"text": text})
 
     def rehearse(self) -> Rehearsal:
         """See `Leader.rehearse`."""

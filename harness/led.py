@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx
 
 from harness.attempt import Rehearsal
-from harness.errors import AttemptError, EnvironmentFault, ExamError, SubmissionError, UsageError
+from harness.errors import AttemptError, EnvironmentFault, ExamError, StackError, SubmissionError, UsageError
 from harness.model import Change, Finding
 from harness.runtime.inside import places
 from harness.waiting import DeadlinePassed, until
@@ -19,7 +19,9 @@ from harness.waiting import DeadlinePassed, until
 QUICK_SECONDS = 30.0
 CHECK_SECONDS = 180.0
 REHEARSE_SECONDS = 540.0
-ERRORS: Mapping[int, type[ExamError]] = {2: UsageError, 6: SubmissionError, 7: AttemptError}
+ERRORS: Mapping[int, type[ExamError]] = {
+    kind.exit_code: kind for kind in (UsageError, EnvironmentFault, SubmissionError, AttemptError)
+}
 
 
 class LedStack(Protocol):
@@ -152,9 +154,15 @@ class Led:
                 f"The attempt's proctor does not answer: {type(exc).__name__}.", "Look at it with `exam status`."
             ) from exc
         if answer.status_code != 200:
-            kind = ERRORS.get(content["exit_code"], ExamError)
-            raise kind(content["error"], content["next_step"])
+            raise _error(content["exit_code"], content["error"], content["next_step"])
         return content
+
+
+def _error(exit_code: int, sentence: str, next_step: str) -> ExamError:
+    """The proctor's own error."""
+    if exit_code == StackError.exit_code:
+        return StackError("attempt", sentence, next_step)
+    return ERRORS.get(exit_code, ExamError)(sentence, next_step)
 
 
 def _finding(one: Mapping[str, Any]) -> tuple[str, Finding]:

@@ -324,7 +324,10 @@ class Stack(Protocol):
         """A file of the workspace as bytes, or None. Links are not followed; at most 64 MiB are read."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Put a file into the workspace (the harness's part of it: feeds, or what a drill says that it writes)."""
+        """Put a file into the workspace (the harness's part of it: feeds, or what a drill says that it writes).
+
+        One that is there keeps its mode.
+        """
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder of the workspace; nothing happens when it is not there."""

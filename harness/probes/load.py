@@ -257,12 +257,13 @@ def calibrate(
     """The highest rate, in geometric steps, that the *reference* holds with both stacks under load.
 
     A step is held when 99 % of the reference's answers came and their p90 is at most `slower` times the p90 of the
-    first step. Ends early when 60 requests of a stack are unanswered. `rate` is 0 when not even the first step is
-    held. About 15 s in all. Raises EnvironmentFault when the driver died.
+    first step. Ends early when 60 requests of the reference are unanswered: a candidate that lets requests hang lowers
+    no rate. `rate` is 0 when not even the first step is held. About 15 s in all. Raises EnvironmentFault when the
+    driver died.
     """
     rates = [first * factor**step for step in range(steps)]
     stages = ((first, 1.0), *((rate, step_s) for rate in rates))
-    plan = _plan(urls, bodies, stages, seed, 3.0, path, stop_under_way=60)
+    plan = _plan(urls, bodies, stages, seed, 3.0, path, stop_under_way={REFERENCE: 60})
     sent, _ = _drive(plan)
     found: list[tuple[float, float, float]] = []
     for step, rate in enumerate(rates):
@@ -289,7 +290,7 @@ def _plan(
     seed: int,
     timeout_s: float,
     path: str,
-    stop_under_way: int = 0,
+    stop_under_way: Mapping[str, int] | None = None,
 ) -> Plan:
     return Plan(
         urls={name: f"{url}{path}" for name, url in urls.items()},
@@ -297,7 +298,7 @@ def _plan(
         stages=tuple(stages),
         seed=seed,
         timeout_s=timeout_s,
-        stop_under_way=stop_under_way,
+        stop_under_way=dict(stop_under_way or {}),
     )
 
 

@@ -118,7 +118,7 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
         return sorted(times)
 
     def _spawn_at(self, at: float, pair: int, stack: str) -> gevent.Greenlet | None:
-        if self.plan.stop_under_way and max(self._under_way.values()) >= self.plan.stop_under_way:
+        if any(self._under_way[name] >= most for name, most in self.plan.stop_under_way.items()):
             self.sent.append(Sent(pair=pair, stack=stack, intended=at, lag_ms=0, latency_ms=0, outcome="unsent"))
             return None
         gevent.sleep(max(0.0, self._start + at - time.monotonic()))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from pydantic import Field
+
 from harness.model import Record
 
 
 class Plan(Record):
     """What to send. `urls` by stack name, `stages` of (pairs a second, seconds), bodies are taken in turn.
 
-    `stop_under_way`: once so many requests of one stack are unanswered, nothing more is sent (0: never).
+    `stop_under_way`: by stack, once so many of its requests are unanswered, nothing more is sent to any.
     """
 
     urls: dict[str, str]
@@ -16,7 +20,7 @@ class Plan(Record):
     stages: tuple[tuple[float, float], ...]
     seed: int
     timeout_s: float
-    stop_under_way: int = 0
+    stop_under_way: Mapping[str, int] = Field(default_factory=dict)
 
     @property
     def longest_s(self) -> float:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import ValidationError
 
-from harness.errors import NotReady, StackError
+from harness.errors import EnvironmentFault, NotReady
 from harness.model import Record, ServiceSpec
 from harness.runtime.inside import places
 from harness.runtime.programs import Places
@@ -65,7 +65,7 @@ class Room:
         """Boot `place`/workspace and `place`/registry; yields the addresses of the services that run there.
 
         What the candidate owns runs in the room, and the registry; the rest of the world is the live attempt's, at
-        `urls`. Raises NotReady with the room's sentence when it does not boot, StackError when no room answers.
+        `urls`. Raises NotReady with the room's sentence when it does not boot, EnvironmentFault when no room answers.
         """
         inside = {service.name: self._url(urls[service.name]) for service in spec.service if self._has(service, urls)}
         archive = place / "room.tar"
@@ -100,7 +100,9 @@ class Room:
         try:
             return until(free, FREE_SECONDS, 0.3)
         except DeadlinePassed as exc:
-            raise StackError(NAME, f"The rehearsal room is not free after {FREE_SECONDS:.0f} s.", "Try again.") from exc
+            raise EnvironmentFault(
+                f"The rehearsal room is not free after {FREE_SECONDS:.0f} s.", "Rehearse again."
+            ) from exc
 
 
 def _described(spec: ScenarioSpec, room: Inside, urls: Mapping[str, str], inside: Mapping[str, str]) -> dict[str, Any]:
@@ -135,7 +137,10 @@ def _boot(client: httpx.Client, archive: Path) -> Told:
             body = _body(client, "POST", "/boot", content=file, headers=headers, timeout=timeout)
         return Told.model_validate_json(body)
     except (httpx.HTTPError, ValidationError) as exc:
-        raise StackError(NAME, f"The rehearsal room does not answer: {type(exc).__name__}.", "Try again.") from exc
+        raise EnvironmentFault(
+            f"The rehearsal room does not answer: {type(exc).__name__}.",
+            "Rehearse again; if it recurs, something that you start there ends the room.",
+        ) from exc
 
 
 def _body(client: httpx.Client, method: str, path: str, **words: Any) -> bytes:

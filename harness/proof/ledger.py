@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -56,9 +57,9 @@ class Ledger:
     """Cells that were run before, so that a stopped proof goes on where it stopped.
 
     A cell counts only for the same packages, harness and scenario, of which only what can change a grade is looked at:
-    not pages, not the command line, not other rows' folders. `record` is a file of cells that were run elsewhere, by
-    key, as `write_record` makes it: a proof takes hours and may be gathered on several machines. A cell of other code
-    stays on record, and counts as `earlier`, until its row was run with this.
+    not pages, not the command line, not other rows' folders, and no comment or docstring of the harness. `record` is a
+    file of cells that were run elsewhere, by key, as `write_record` makes it: a proof takes hours and may be gathered
+    on several machines. A cell of other code stays on record, and counts as `earlier`, until its row was run with this.
     """
 
     def __init__(self, folder: Path, scenario: Scenario, runtime: str, record: Path | None = None) -> None:
@@ -71,7 +72,7 @@ class Ledger:
         if runtime == "compose":
             self._common += [f"{name} {file_digest(root.parent / name)}" for name in IMAGES]
         self._common += [
-            f"{path.relative_to(root)} {file_digest(path)}"
+            f"{path.relative_to(root)} {code_digest(path)}"
             for path in sorted(root.rglob("*.py"))
             if _grades(path.relative_to(root), runtime)
         ]
@@ -112,6 +113,18 @@ class Ledger:
     def _key(self, row: Row) -> str:
         own = [row.id, *([tree_digest(row.folder)] if row.folder else [])]
         return hashlib.sha256(json.dumps([*self._common, *own]).encode()).hexdigest()[:24]
+
+
+def code_digest(path: Path) -> str:
+    """sha256 of what a Python file does, in hexadecimal: comments, docstrings and layout are no part of it."""
+    tree = _WithoutDocstrings().visit(ast.parse(path.read_bytes()))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        said = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if said else node
 
 
 def prove(

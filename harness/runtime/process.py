@@ -407,4 +407,6 @@ def _tail(file: Any, size: int) -> str:
 def _replace(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content)
+    with contextlib.suppress(FileNotFoundError):
+        partial.chmod(path.stat().st_mode & 0o777)  # what can be started still can
     partial.replace(path)

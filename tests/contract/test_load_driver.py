@@ -257,6 +257,15 @@ def test_silence_is_a_timeout(start: Start) -> None:
     assert found.quantile("candidate", 0.5) == 1000
 
 
+def test_a_candidate_that_lets_requests_hang_lowers_no_capacity(start: Start) -> None:
+    """It is loaded beside the reference. 60 of its requests are unanswered before the third step, of 36 a second."""
+    urls = {"candidate": start(20.0), "reference": start(0.002)}
+    rates = [calibrate(urls, BODIES, seed=1).rate]
+    while len(rates) < 3 and rates[-1] < 36:  # a busy machine may lower it
+        rates.append(calibrate(urls, BODIES, seed=1).rate)
+    assert max(rates) > 36, rates
+
+
 def test_capacity_is_found(start: Start) -> None:
     """One at a time at 15 ms: 67 a second at most. What disturbs it can only make it less, or last longer."""
     urls = {"candidate": start(), "reference": start(0.015, one_at_a_time=True)}

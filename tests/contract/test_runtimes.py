@@ -181,6 +181,13 @@ def test_files_are_read_and_removed_whatever_their_modes(kind: Kit, stack: Runni
     assert stack.read("nonesuch/file") is None
 
 
+def test_a_file_that_is_written_anew_keeps_its_mode(kind: Kit, stack: RunningStack) -> None:
+    stack.write("go", b"#!/bin/sh\n")
+    kind.inside(stack, "chmod 751 go")
+    stack.write("go", b"#!/bin/sh\nexit 0\n")
+    assert kind.inside(stack, "stat -c %a go").strip() == "751"
+
+
 def test_links_are_neither_read_nor_written_through(kind: Kit, stack: RunningStack) -> None:
     kind.inside(stack, "mkdir -p /tmp/exam-secret; echo hidden > /tmp/exam-secret/file")
     kind.inside(stack, "ln -s /tmp/exam-secret door; ln -s /tmp/exam-secret/file window; mkfifo pipe")

@@ -135,11 +135,14 @@ def test_a_line_more_is_put_into_all_python_code_and_into_nothing_else(tmp_path:
     for path, text in texts.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    assert trained.code.add_line(Keeper(str(tmp_path), owner=os.getuid()), trained.NOT_CODE) == 1
+    (tmp_path / "bin/start.py").chmod(0o755)
+    assert trained.code.add_line(Keeper(str(tmp_path), owner=os.getuid()), trained.NOT_CODE) == 2
     found: dict[str, int] = {}
     exec(compile((tmp_path / "delays/one.py").read_text(), "one.py", "exec"), found)
     assert found["x"] == 1
-    assert {path for path, text in texts.items() if (tmp_path / path).read_text() != text} == {"delays/one.py"}
+    changed = {path for path, text in texts.items() if (tmp_path / path).read_text() != text}
+    assert changed == {"delays/one.py", "bin/start.py"}
+    assert os.access(tmp_path / "bin/start.py", os.X_OK), "what can be started still can"
 
 
 # --- the models that are put to a gate --------------------------------------------------------------------------------

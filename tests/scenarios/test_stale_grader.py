@@ -119,12 +119,14 @@ def test_a_digest_of_an_older_version_on_other_days_is_seen() -> None:
     assert not list(versions.same_as_old(NIGHTS[0], [made(7, -20).version]))
 
 
-def test_a_comment_goes_to_every_python_file_that_is_not_started_by_itself() -> None:
-    stack = Files({"app/a.py": b"x = 1", "bin/serve": b"#!", "go.py": b"#!/usr/bin/env python\n", "state/b.py": b"y"})
-    assert code.add_line(stack, ("state",)) == 1
+def test_a_comment_goes_to_every_file_of_python_and_to_no_other() -> None:
+    python, shell = b"#!/usr/bin/env python3\n", b"#!/usr/bin/env bash\n"
+    files = {"app/a.py": b"x = 1", "go.py": python, "bin/train": python, "bin/serve": shell, "state/b.py": b"y"}
+    stack = Files(dict(files))
+    assert code.add_line(stack, ("state",)) == 3
+    changed = {path for path, content in files.items() if stack.files[path] != content}
+    assert changed == {"app/a.py", "go.py", "bin/train"}
     assert stack.files["app/a.py"].startswith(b"x = 1\n#")
-    assert stack.files["state/b.py"] == b"y"
-    assert stack.files["go.py"] == b"#!/usr/bin/env python\n"
 
 
 def test_versions_of_the_grader_look_like_those_of_a_night() -> None:
@@ -260,14 +262,15 @@ def test_a_night_that_refuses_moves_no_alias_and_its_report_says_so() -> None:
     assert "previous 7" in nightly._changed(Files(), night(("7", "6"), ("7", "7"), "refused"), TODAY)
 
 
-def test_four_feeds_are_broken_each_in_its_own_way() -> None:
+def test_six_feeds_are_broken_each_in_its_own_way() -> None:
     arrivals = nightly.HEADER + b'XA,7,JFK,LAX,"2024-07-09T17:00",3\n'
-    whole = {f"feeds/arrivals/{TODAY}.csv": arrivals, f"feeds/weather/{TODAY}.csv": b"origin,hour\nJFK,1\n"}
+    whole = {f"feeds/arrivals/{TODAY}.csv": arrivals, f"feeds/weather/{TODAY}.csv": b"origin,hour,temp_f\nJFK,1,60\n"}
     broken = nightly.broken_feeds(SimpleNamespace(delivery=lambda day: whole), TODAY)
     found = [
         (source, [path.split("/")[1] for path in whole if files[path] != whole[path]]) for source, _, files in broken
     ]
-    assert found == [("arrivals", ["arrivals"])] * 3 + [("weather", ["weather"])]
+    assert found == [("arrivals", ["arrivals"])] * 3 + [("weather", ["weather"])] * 3
+    assert len({tuple(files.values()) for _, _, files in broken}) == 6
     assert (
         broken[2][2][f"feeds/arrivals/{TODAY}.csv"]
         == b"carrier,flight,origin,dest,sched_dep\nXA,7,JFK,LAX,2024-07-09T17:00\n"

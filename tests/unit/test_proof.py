@@ -15,6 +15,7 @@ from harness.errors import ScenarioError
 from harness.layout import Layouts, site_in
 from harness.model import CheckResult, Diagnosis, Outcome, RunRecord
 from harness.proof import Cell, Ledger, Row
+from harness.proof.ledger import code_digest
 from harness.scenario import Scenario
 from harness.scoring import score
 
@@ -228,6 +229,22 @@ def test_a_cell_on_record_counts_for_the_same_code_only(tiny: Scenario, tmp_path
     assert other.earlier(row) is None
     other.write_record(plan.rows, record)
     assert [each["seconds"] for each in json.loads(record.read_text(encoding="utf-8")).values()] == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ('"""Says."""\n\n\ndef one() -> int:\n    """Is one."""\n    return 1  # not two\n', True),
+        ("def one() -> int:\n    return 2\n", False),
+        ("def two() -> int:\n    return 1\n", False),
+        ('def one() -> int:\n    say("one")\n    return 1\n', False),
+    ],
+)
+def test_a_comment_makes_no_other_code(tmp_path: Path, text: str, same: bool) -> None:
+    plain, other = tmp_path / "plain.py", tmp_path / "other.py"
+    plain.write_text("def one() -> int:\n    return 1\n", encoding="utf-8")
+    other.write_text(text, encoding="utf-8")
+    assert (code_digest(plain) == code_digest(other)) is same
 
 
 def test_a_row_of_earlier_code_is_marked(tiny: Scenario) -> None:

@@ -48,7 +48,7 @@ class Keeper:
             return opened.read(MAX_READ) if stat.S_ISREG(os.fstat(file).st_mode) else None
 
     def write(self, path: str, content: bytes) -> None:
-        """Put a file in place at once, with the folders that lead to it. Raises Outside, OSError."""
+        """Put a file in place at once, with the folders that lead to it and its mode. Raises Outside, OSError."""
         with self._parent(path, make=True) as (folder, name):
             partial = f".{name}.partial"
             with contextlib.suppress(FileNotFoundError):
@@ -57,6 +57,8 @@ class Keeper:
             with os.fdopen(file, "wb") as opened:
                 opened.write(content)
                 os.fchown(file, self._owner, self._owner)
+                with contextlib.suppress(FileNotFoundError):
+                    os.fchmod(file, os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & 0o777)
             os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
 
     def remove(self, path: str) -> None:

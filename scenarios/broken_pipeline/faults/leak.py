@@ -54,7 +54,7 @@ def draw_start(rng: random.Random, values: Values) -> DrawnFault:
         onset=onset,
         pointers=(FEATURES, REPORTS, VERSIONS),
         symptom=f"Since {onset} versions learn from dep_delay_min, and serving gives them the route's mean of it.",
-        shows_in=("known_when_asked", "labels_move_no_features", "reported_metric_holds"),
+        shows_in=("known_when_asked", "labels_move_no_features", "champion_quality", "reported_metric_holds"),
         also_breaks=("trained_quality",),
     )
 

@@ -5,8 +5,9 @@ restart of serving and the next business date.
 
     fresh stack     quality, drift, lineage of an answer; then which partition is used
     versions        promotion, rollback, cache, single answers; load while nothing else runs
-    partitions      incomplete, expired, recovered; the monitor's windows beside them
+    monitor         windows of answers
     second tick     restart, next day: promotion and features again
+    partitions      incomplete, expired, recovered: on a day of which no alert can stand from the attempt
     night           nights that must promote; the gate's challengers, and an ordinary night
     missing feed    the day after: refused, then delivered, then run twice
     other code      the day after that: a night once a line of the code is another one
@@ -27,8 +28,9 @@ PHASES = (
     Phase("the fresh stack", answers.FRESH, answers.fresh_stack),
     Phase("which partition is used", answers.NEWEST, answers.newest_features),
     Phase("versions and answers", answers.VERSIONS, answers.follow_versions),
-    Phase("partitions and monitor", (*partitions.EXPIRY, *partitions.MONITOR), partitions.partitions_and_monitor),
-    Phase("second tick", partitions.SECOND_TICK, partitions.second_tick),
+    Phase("the monitor's windows", partitions.MONITOR, partitions.monitor_windows),
+    Phase("second tick", partitions.SECOND_TICK, partitions.second_tick, partitions.EXPIRY),
+    Phase("partitions", partitions.EXPIRY, partitions.incomplete_and_expired),
     Phase("a night and the gate", (*nights.NIGHT, *nights.GATE), nights.night),
     Phase("a night without its feed", (*nights.MISSING, nights.LINEAGE), nights.missing_feed),
     Phase("a night of other code", (nights.LINEAGE,), nights.other_code),

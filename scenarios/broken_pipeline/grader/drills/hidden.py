@@ -35,6 +35,16 @@ Measured on three stories, at one airport each: Celsius 2.2 or more, metres a se
 four hours later stays below .14, for it is distributed as any other hour's (other checks see it)."""
 
 
+def champion_quality(pair: Pair, hidden: Hidden) -> None:
+    """Record champion_quality: whatever serves after the first night answers as well as the reference.
+
+    A version that was trained on what nobody knows when asked stands at the gate for ever: its log loss on a holdout is
+    better than any honest one's, and its answers are not.
+    """
+    check = "champion_quality"
+    pair.bench.record(check, quality.as_good(pair, hidden, check, ABOVE, BELOW))
+
+
 def trained_quality(pair: Pair, hidden: Hidden) -> None:
     """Record trained_quality: what bin/train made answers as well as what the reference's made."""
     check = "trained_quality"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
-from scenario_base.drills import lineage
+from scenario_base.drills import lineage, quality
 from scenario_base.drills.nights import DONE, RUNNING, not_ended
 from scenario_base.drills.nights import run as run_night
 from scenario_base.drills.rows import AGREE
@@ -14,7 +14,7 @@ from scenario_base.drills.rows import AGREE
 from harness.model import Finding, Stack
 from harness.probes.http import ask
 
-from ..drills import landed
+from ..drills import hidden, landed
 from ..drills.landed import Compared, Judged
 from ..drills.run import Run
 
@@ -27,6 +27,7 @@ TABLE = (
     "table_weather_right",
 )
 AGAIN = ("second_run_same",)
+SERVED = ("champion_quality",)
 SAME_ROWS = 20
 
 
@@ -57,6 +58,12 @@ def _of_table(run: Run, judge: Callable[[Compared], Judged], stack: Stack) -> Ju
 def second_run(run: Run) -> None:
     """The same night again: rows, aliases and answers are as they were."""
     run.pair.check_both("second_run_same", lambda stack: _second_run(run, stack))
+
+
+def what_serves(run: Run) -> None:
+    """What passengers get once the night is over, from the champion that was handed in or that the night put there."""
+    run.pair.both(run.settled)
+    hidden.champion_quality(run.pair, quality.ask_hidden(run.pair))
 
 
 def _second_run(run: Run, stack: Stack) -> Finding:

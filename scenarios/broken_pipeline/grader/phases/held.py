@@ -1,8 +1,8 @@
-"""Gate and monitor: challengers of the business date, and the monitor's windows beside them; then an ordinary night."""
+"""Gate and monitor: challengers of the business date, and the monitor's windows beside them; then ordinary nights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from scenario_base.drills import gate, monitor
 from scenario_base.drills.nights import DONE, Night, not_ended
@@ -12,7 +12,7 @@ from harness.model import Finding, Stack
 
 from ..drills import gated
 from ..drills.landed import Judged
-from ..drills.run import Run
+from ..drills.run import Run, first_wrong
 
 GATE = ("worse_held_back", "constant_held_back", "equal_held_back", "better_promoted")
 NIGHTS = ("ordinary_night_gated",)
@@ -42,15 +42,16 @@ losses, takes `too_high` for `good`."""
 
 CLOSE = ("nearly_good", "good")
 ROLES = ("good", "good_again", "nearly_good", "worse", "too_high", "constant")
-STANDING = "gamma"
-"""The champion before the night of the first tick. That night finds so many flights called late in its holdout that
-whoever says more of them are likely is better: by .04 to .10 in log loss than `good` (measured on five stories)."""
+STANDING: Mapping[str, str] = {"first": "gamma", "second": "too_high"}
+"""The champions before the nights of two ticks. The first finds so many flights called late in its holdout that whoever
+says more of them are likely is better: `gamma`, by .04 to .10 in log loss than `good` (measured on five stories). The
+second is to replace a champion that is worse than anything that a night trains."""
 
 
 def gate_and_monitor(run: Run) -> None:
     """The monitor's windows need no serving and no registry, so they are looked at beside the gate's nights."""
     run.bench.side_by_side(lambda: challengers(run), lambda: monitor_windows(run))
-    stand(run)
+    stand(run, "first")
 
 
 def challengers(run: Run) -> None:
@@ -113,27 +114,29 @@ def _is_close(run: Run, stack: Stack) -> bool:
 # --- nights that train ------------------------------------------------------------------------------------------------
 
 
-def stand(run: Run) -> None:
-    """Make the grader's model champion that the night of the first tick is to be held against."""
+def stand(run: Run, tick: str) -> None:
+    """Make the grader's model champion that the night of a tick is to be held against."""
     if run.bench.wants(*NIGHTS):
-        run.pair.register((STANDING,))
-        run.pair.both(lambda stack: run.pair.switch(stack, run.pair.version(stack, STANDING)))
+        role = STANDING[tick]
+        run.pair.register((role,))
+        run.pair.both(lambda stack: run.pair.switch(stack, run.pair.version(stack, role)))
 
 
-def ordinary_night(run: Run) -> None:
-    """What the night of the first tick decided of the version that it trained."""
-    if "night first" not in run.made:
-        run.made_by_night("night first", "first")
-    run.judge("ordinary_night_gated", lambda stack: _gated(run, stack))
+def ordinary_nights(run: Run) -> None:
+    """What the nights of two ticks decided of the versions that they trained: one is to be held, one promoted."""
+    for tick in STANDING:
+        if f"night {tick}" not in run.made:
+            run.made_by_night(f"night {tick}", tick)
+    run.judge("ordinary_night_gated", lambda stack: first_wrong(*(_gated(run, stack, tick) for tick in STANDING)))
 
 
-def _gated(run: Run, stack: Stack) -> Judged:
-    night = run.ticks["first"].nights.of(stack)
+def _gated(run: Run, stack: Stack, tick: str) -> Judged:
+    night = run.ticks[tick].nights.of(stack)
     wrong = not_ended(night.result, DONE)
     if wrong:
         return Judged(False, f"Nothing was decided: {wrong}.", "no decision")
-    made = run.made["night first"].of(stack)
-    return gated.night_gated(night, made, gated.declared_risks(run.models, STANDING, made))
+    made = run.made[f"night {tick}"].of(stack)
+    return gated.night_gated(night, made, gated.declared_risks(run.models, STANDING[tick], made))
 
 
 # --- the monitor ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ..drills.feeds import SOURCES, Delivery
 from ..drills.landed import Compared, Judged
 from ..drills.run import Run, Tick, first_wrong, seen
 from ..drills.truth import distances
+from .held import stand
 
 LANDED = (
     "unit_changes_again",
@@ -190,6 +191,7 @@ def corrected(run: Run, affected: Sequence[Row], others: Sequence[Row]) -> None:
 def second_tick(run: Run) -> None:
     """Two sources break a published rule each; the third goes on."""
     deliver(run, 2)
+    stand(run, "second")
     tick = run.night("second")
     second = run.second
     if second is None:

@@ -27,8 +27,9 @@ ROUNDS = 4
 PARTLY_S = 8.0
 """Serving that follows on some workers does so within two polls of a healthy one."""
 
-MOVED = 1e-4
-"""A drill says something only where the right answer moved by more than this."""
+MOVED, MOST = 1e-4, 0.5
+"""A drill says something only where so many of the right answers moved by more than this: a question that was answered
+from memory shows in each that did."""
 
 CALLS = 4
 """Calls for one airport and day between two restarts and two moves of the business date (BRIEF.md)."""
@@ -77,13 +78,14 @@ def prime_widely(pair: Pair) -> Asked:
 def again(pair: Pair, repeats: Repeats, what: str) -> tuple[list[str], Both[list[Answer]]]:
     """Ask the rows again on both stacks; returns what is wrong with the candidate's answers, and all answers.
 
-    Raises RuntimeError when the reference's answers did not move: then the drill says nothing.
+    Raises RuntimeError when fewer than MOST of the reference's answers moved: then the drill says nothing.
     """
     answers = pair.both(lambda stack: _ask(stack, repeats.rows))
     if repeats.last:
         pairs = zip(answers.reference, repeats.last, strict=True)
-        if min(abs(new.p_late - old.p_late) for new, old in pairs) <= MOVED:
-            raise RuntimeError(f"{what}: the reference's answers did not move")
+        moved = sum(abs(new.p_late - old.p_late) > MOVED for new, old in pairs)
+        if moved < MOST * len(repeats.rows):
+            raise RuntimeError(f"{what}: {moved} of {len(repeats.rows)} answers of the reference moved")
     repeats.last = answers.reference
     return differing(answers.candidate, answers.reference), answers
 

@@ -19,7 +19,7 @@ from scenario_base.drills.alerts import alert_lines, new_alerts, parsed
 from scenario_base.drills.pair import FOLLOW_S, SETTLE_S
 from scenario_base.drills.rows import AGREE, Row
 
-from harness.errors import BadAnswer
+from harness.errors import BadAnswer, TooLate
 from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.wait import until
@@ -141,7 +141,11 @@ def settle(
         if exc.stack != stack.name:
             raise
         pair.restart(stack)
-        _await(pair, stack, wrong, SETTLE_S, ask)
+        try:
+            _await(pair, stack, wrong, SETTLE_S, ask)
+        except TooLate as late:
+            said = str(late)
+            raise TooLate(stack.name, f"Not by itself, and after a restart {said[:1].lower()}{said[1:]}") from exc
 
 
 def _await(
@@ -268,7 +272,12 @@ def incomplete(pair: Pair) -> Callable[[Stack], Finding]:
 
 def expired_in(lines: Counter[str]) -> int:
     """How many of these lines of state/alerts.jsonl say that features are expired."""
-    return sum(alert.get("kind") == EXPIRED for alert in parsed(lines))
+    return sum(map(is_expired, parsed(lines)))
+
+
+def is_expired(alert: Mapping[str, Any]) -> bool:
+    """Whether an alert says that features are expired. What the monitor says of a window is said of no answer."""
+    return alert.get("kind") == EXPIRED and alert.get("window_id") is None
 
 
 def expired(pair: Pair, said: Mapping[str, Counter[str]]) -> Callable[[Stack], Finding]:
@@ -293,7 +302,7 @@ def expired(pair: Pair, said: Mapping[str, Counter[str]]) -> Callable[[Stack], F
         evidence: list[dict[str, Any]] = []
 
         def alerted() -> str | None:
-            new = [each for each in new_alerts(stack, before) if each.get("kind") == EXPIRED]
+            new = [each for each in new_alerts(stack, before) if is_expired(each)]
             evidence.extend(new)
             return None if new else "no alert features_expired in state/alerts.jsonl"
 

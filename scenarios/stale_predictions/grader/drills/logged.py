@@ -19,6 +19,9 @@ from harness.probes.wait import until
 from .pair import Pair
 
 ASKED = 4
+LOGGED = 5e-5 + AGREE
+"""A log may round its risks to four digits."""
+
 FLIGHT = ("carrier", "flight", "origin", "dest")
 
 Line = Mapping[str, str | None]
@@ -70,7 +73,7 @@ def wrong(lines: Mapping[str, Line], row: Row, answer: Answer, today: date) -> s
         if (line.get(name) or "") != right:
             return f"{name} of {row['row_id']} is {str(line.get(name))[:40]!r}, not {right!r}"
     try:
-        agrees = abs(float(line.get("p_late") or "nan") - answer.p_late) <= AGREE
+        agrees = abs(float(line.get("p_late") or "nan") - answer.p_late) <= LOGGED
     except ValueError:
         agrees = False
     return "" if agrees else f"p_late of {row['row_id']} is {str(line.get('p_late'))[:40]!r}, not {answer.p_late}"

@@ -29,7 +29,7 @@ from .features import folders
 from .pair import Pair
 
 HEADER = b"carrier,flight,origin,dest,sched_dep,arr_delay_min\n"
-LABEL = "arr_delay_min"
+LABEL, MEASURED = "arr_delay_min", "temp_f"
 ROWS = 20
 
 
@@ -75,7 +75,7 @@ class Nights:
     def unmoved(self, stack: Stack) -> str:
         """What is wrong with the aliases after the nights that promoted; "" where nothing is.
 
-        The one that trains need not promote: an honest gate may ask more of what it trained on these days.
+        Whether the one that trains promotes is the gate's.
         """
         trained, given = self.of(stack), self.of_a_given(stack)
         roles = {self.pair.version(stack, role) for role in ("good", "winter")}
@@ -162,6 +162,28 @@ def ordinary_held(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
     return probe
 
 
+def trained_promoted(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
+    """What a night without --challenger trained is promoted where it is clearly better: by .2 than a winter's model.
+
+    Where the nightly was seen not to move the alias though it says so (another check's), the report alone decides.
+    """
+
+    def probe(stack: Stack) -> Finding:
+        night = nights.of(stack)
+        saved = (pair.bench.save(f"better_promoted/trained-{stack.name}.json", night.evidence()),)
+        said = str(night.report.get("decision", "no report"))[:20]
+        wrong = not_ended(night.result, DONE)
+        if not wrong and said != "promoted":
+            wrong = f"the decision is {said!r}, not 'promoted'"
+        if not wrong and not night.moved and (pair.alias_moves or stack is pair.reference):
+            wrong = f"champion is still {night.after.champion}"
+        if wrong:
+            return Finding(False, f"What a night trained, against a model of the winter: {wrong}.", said, saved)
+        return Finding(True, "What a night trained replaced a model of the winter.", said, saved)
+
+    return probe
+
+
 def each(probes: Sequence[Callable[[Stack], Finding]]) -> Callable[[Stack], Finding]:
     """Probes in turn, up to the first that fails; what the last one found."""
 
@@ -196,6 +218,8 @@ def broken_feeds(pair: Pair, day: date) -> list[tuple[str, str, dict[str, bytes 
         ("arrivals", "only a header", {**whole, arrivals: HEADER}),
         ("arrivals", "without a column", {**whole, arrivals: without(whole[arrivals], LABEL)}),
         ("weather", "missing", {**whole, weather: None}),
+        ("weather", "only a header", {**whole, weather: whole[weather].split(b"\n")[0] + b"\n"}),
+        ("weather", "without a column", {**whole, weather: without(whole[weather], MEASURED)}),
     ]
 
 

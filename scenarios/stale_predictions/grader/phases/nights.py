@@ -70,14 +70,15 @@ def night_that_promotes(run: Run, nights: Nights) -> None:
 def gates(run: Run, nights: Nights) -> None:
     """Worse, constant and equal challengers are held back, a better one is promoted; what a night trained is no other.
 
-    The same gate decides on a night without --challenger.
+    The same gate decides on nights without --challenger, both ways.
     """
     pair, bench = run.pair, run.bench
     for check, pairs, promoted in CHALLENGED:
         if bench.wants(check):
             probes = [gate.challenge(pair, f"{check}/{one}", one, other, promoted) for one, other in pairs]
-            if check == "worse_held_back":
-                probes.append(nightly.ordinary_held(pair, nights))
+            trained = {"worse_held_back": nightly.ordinary_held, "better_promoted": nightly.trained_promoted}
+            if check in trained:
+                probes.append(trained[check](pair, nights))
             with bench.activity(f"gate: {check}", "drill"):
                 bench.check(check, nightly.each(probes))
 

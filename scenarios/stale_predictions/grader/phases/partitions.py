@@ -1,4 +1,4 @@
-"""Partitions: incomplete, expired, recovered, the next day's, a month's turn; and the monitor's windows beside them."""
+"""Partitions: the next day's, incomplete, expired, recovered, a month's turn; and the monitor's windows."""
 
 from __future__ import annotations
 
@@ -28,33 +28,22 @@ SECOND_TICK = ("next_day_features", "follows_second_tick")
 ORDER = ("partition_order",)
 
 
-def partitions_and_monitor(run: Run) -> None:
-    """The drills of partitions mostly wait, so the monitor's windows run beside them."""
-    run.bench.side_by_side(lambda: partitions(run), lambda: monitor_windows(run))
-
-
 def monitor_windows(run: Run) -> None:
     """All windows in one run of the job; the reference runs its own only where a check fails."""
-    bench = run.bench
-    if not bench.wants(*MONITOR):
-        return
-    with bench.guard(*MONITOR), bench.activity("the monitor's windows", "drill"):
-        windows = monitor.Windows(run.pair, WINDOWS)
-        bench.check("monitor_silent_on_clean", windows.silent)
-        bench.check("monitor_alerts_on_drift", windows.drift)
-        stale = windows.every("stale windows", ("features_stale", "model_stale"))
-        bench.check("monitor_alerts_on_stale", stale)
-        bench.check("monitor_alerts_on_wrong", windows.every("windows of wrong answers", ("quality",)))
+    bench, windows = run.bench, monitor.Windows(run.pair, WINDOWS)
+    bench.check("monitor_silent_on_clean", windows.silent)
+    bench.check("monitor_alerts_on_drift", windows.drift)
+    bench.check("monitor_alerts_on_stale", windows.every("stale windows", ("features_stale", "model_stale")))
+    bench.check("monitor_alerts_on_wrong", windows.every("windows of wrong answers", ("quality",)))
 
 
-def partitions(run: Run) -> None:
-    """Incomplete, expired, recovered."""
+def incomplete_and_expired(run: Run) -> None:
+    """Incomplete, expired, recovered; then partitions are as they were handed in."""
     pair, bench = run.pair, run.bench
-    if not bench.wants(*EXPIRY):
-        return
     bench.check("incomplete_skipped", features.incomplete(pair))
     bench.check("expired_refused", features.expired(pair, run.said))
     bench.check("expiry_recovers", features.recovers(pair))
+    run.restore_partitions()
 
 
 def second_tick(run: Run) -> None:
