@@ -49,6 +49,15 @@ class OutOfTime(StackError):
     """The time of grading is used up. Names the candidate where it missed a deadline before, else nobody ("")."""
 
 
+FAILED: Sequence[tuple[type[StackError], str]] = (
+    (OutOfTime, "not reached"),
+    (NotReady, "not ready"),
+    (TooLate, "too late"),
+    (StackError, "no right answer"),
+)
+"""What is written as measured where a stack did not do what a check needs: of its error, the first kind that fits."""
+
+
 class _Timed:
     """A stack that says what became of each of its jobs: the result, and the deadline that the job had."""
 
@@ -112,9 +121,9 @@ class GradingBench:
             self._blame(check_id, exc)
             return None
         try:
-            finding = self._probe(self.candidate, probe)
+            finding = self._probe(check_id, self.candidate, probe)
             if finding.ok is False and control:
-                reference = self._probe(self.reference, probe)
+                reference = self._probe(check_id, self.reference, probe)
                 if reference.ok is not True:
                     self._error(check_id, f"The reference failed the same step: {reference.sentence}")
                     return None
@@ -191,26 +200,32 @@ class GradingBench:
     def fail_all(self, sentence: str) -> None:
         """Every check without a result fails with this sentence (a stack that never came up)."""
         for check_id in self._missing(tuple(self._checks)):
-            self.record(check_id, Finding(False, sentence))
+            self.record(check_id, Finding(False, sentence, "not up"))
 
     def error_all(self, sentence: str, exc: BaseException | None = None) -> None:
         """Every check without a result is an ERROR with this sentence (we could not grade)."""
         for check_id in self._missing(tuple(self._checks)):
             self._error(check_id, sentence, exc)
 
-    def _probe(self, stack: Stack, probe: Callable[[Stack], Finding]) -> Finding:
+    def _probe(self, check_id: str, stack: Stack, probe: Callable[[Stack], Finding]) -> Finding:
         try:
             return probe(stack)
         except StackError as exc:
             if exc.stack != stack.name:
                 raise
             self._note(exc)
-            return Finding(False, str(exc))
+            return self._failed(check_id, exc)
+
+    def _failed(self, check_id: str, exc: StackError) -> Finding:
+        """What a stack did not do in time or in form; the evidence says at which step of the grader."""
+        name = f"{check_id}/failed-{exc.stack}.txt"
+        evidence = (self.save(name, "".join(traceback.format_exception(exc))),)
+        return Finding(False, str(exc), next(said for kind, said in FAILED if isinstance(exc, kind)), evidence)
 
     def _blame(self, check_id: str, exc: StackError) -> None:
         """FAIL where the error names the candidate, else an ERROR."""
         if exc.stack == self.candidate.name:
-            self.record(check_id, Finding(False, str(exc)))
+            self.record(check_id, self._failed(check_id, exc))
         else:
             self._error(check_id, str(exc), exc)
 

@@ -7,6 +7,7 @@
     ├── StackError                  a stack did not do what was asked of it; names the stack
     │   ├── NotReady                a service did not come up before its deadline
     │   └── BadAnswer               a service answered wrongly, late or not at all
+    │       └── TooLate             it did not do something before its deadline
     ├── SubmissionError             a submission is no submission, or is hostile
     └── AttemptError                an attempt is in the wrong state (unknown, already submitted, interrupted)
 

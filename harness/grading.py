@@ -96,43 +96,48 @@ def grade(job: GradingJob, layouts: Layouts, runtime: Runtime, progress: Progres
         bench = _run(job, runtime, candidate_plan, reference_plan, healthy, progress, started)
     finally:
         _take_down(runtime, candidate_plan.folder, reference_plan.folder)
-    spec = job.scenario.spec
-    said = _diagnosis(candidate_plan, layouts.broken(job.scenario, job.variant), spec.diagnosis)
-    score = scoring.score(
-        spec.check,
-        spec.diagnosis,
-        job.variant,
-        bench.results,
-        said,
-        layouts.facts(job.scenario, job.variant),
-        spec.fact,
-    )
-    record = RunRecord(
+    record = _record(job, layouts, runtime, bench, candidate_plan, started_at, time.monotonic() - started)
+    shutil.rmtree(stacks, ignore_errors=True)
+    return record
+
+
+def _record(
+    job: GradingJob,
+    layouts: Layouts,
+    runtime: Runtime,
+    bench: GradingBench,
+    candidate: StackPlan,
+    started_at: str,
+    seconds: float,
+) -> RunRecord:
+    """What the checks found, what the candidate wrote, and the score of both."""
+    spec, variant = job.scenario.spec, job.variant
+    said = _diagnosis(candidate, layouts.broken(job.scenario, variant), spec.diagnosis)
+    facts = layouts.facts(job.scenario, variant)
+    return RunRecord(
         scenario=spec.id,
         title=spec.title,
-        seed=job.variant.seed,
+        seed=variant.seed,
         attempt=job.attempt,
         submission_sha256=file_digest(job.archive),
         runtime=runtime.name,
         certifiable=runtime.certifiable,
         started_at=started_at,
-        seconds=round(time.monotonic() - started, 1),
-        business_date=job.variant.business_date,
-        variant=job.variant,
-        score=score,
+        seconds=round(seconds, 1),
+        business_date=variant.business_date,
+        variant=variant,
+        score=scoring.score(spec.check, spec.diagnosis, variant, bench.results, said, facts, spec.fact),
         activities=tuple(bench.activities),
         charts=tuple(bench.charts),
         changes=job.changes,
         journal=job.journal,
-        incident=_text(candidate_plan.workspace / "INCIDENT.md"),
+        incident=_text(candidate.workspace / "INCIDENT.md"),
         estimate=job.estimate,
         minutes_used=job.minutes_used,
         minutes_allowed=spec.minutes,
         versions=versions(job.scenario),
         notes=said.problems,
     )
-    shutil.rmtree(stacks, ignore_errors=True)
-    return record
 
 
 def versions(scenario: Scenario) -> dict[str, str]:

@@ -95,7 +95,7 @@ class DrawnFault(Record):
 
 
 class Variant(Record):
-    """What one seed draws: the story's values and exactly five faults."""
+    """What one seed draws: the story's values, and its faults."""
 
     scenario: str
     seed: int

@@ -80,9 +80,9 @@ def import_registry(source: Path, schema: Path, target: Path) -> None:
             new.execute("PRAGMA foreign_keys = OFF")
             with new:
                 _delete_rows(new)
-                room = _Room()
+                allowance = _Allowance()
                 for table in TABLES:
-                    _copy(old, new, table, room)
+                    _copy(old, new, table, allowance)
     except sqlite3.Error as exc:
         raise SubmissionError(f"The submission's registry cannot be read: {exc}.", "Run `exam rehearse`.") from exc
     if (source / "artifacts").is_dir():
@@ -117,7 +117,7 @@ def _delete_rows(new: sqlite3.Connection) -> None:
             new.execute(f"DELETE FROM {table}")
 
 
-class _Room:
+class _Allowance:
     """What all values of a registry may take together."""
 
     def __init__(self) -> None:
@@ -130,18 +130,20 @@ class _Room:
             raise SubmissionError(f"The submission's registry reads as more than {MAX_BYTES // 2**20} MiB.")
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, room: _Room) -> None:
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, allowance: _Allowance) -> None:
     wanted = _columns(new, table)
     columns = [name for name in _columns(old, table) if name in wanted]
     if not columns:
         return
     names = ", ".join(columns)
     marks = ", ".join("?" for _ in columns)
-    rows = _checked(old.execute(f"SELECT {names} FROM {table} LIMIT {MAX_ROWS + 1}"), table, columns, room)
+    rows = _checked(old.execute(f"SELECT {names} FROM {table} LIMIT {MAX_ROWS + 1}"), table, columns, allowance)
     new.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
 
 
-def _checked(rows: sqlite3.Cursor, table: str, columns: list[str], room: _Room) -> Iterator[tuple[object, ...]]:
+def _checked(
+    rows: sqlite3.Cursor, table: str, columns: list[str], allowance: _Allowance
+) -> Iterator[tuple[object, ...]]:
     uris = {name: columns.index(name) for name in URIS.get(table, ()) if name in columns}
     for number, row in enumerate(rows):
         if number >= MAX_ROWS:
@@ -151,7 +153,7 @@ def _checked(rows: sqlite3.Cursor, table: str, columns: list[str], room: _Room) 
                 _check_uri(row[index], table)
         if any(isinstance(value, str | bytes) and len(value) > MAX_TEXT for value in row):
             raise SubmissionError(f"The submission's registry has an oversized value in {table}.")
-        room.take(row)
+        allowance.take(row)
         yield row
 
 

@@ -27,10 +27,10 @@ ALWAYS_LEFT_OUT = (".git", "__pycache__", ".ipynb_checkpoints", "*.pyc", "*.pyo"
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 64 * 2**20
 MAX_BYTES = 512 * 2**20
+"""Bounds of a submission: an honest one has a few hundred files and some twenty megabytes."""
+
 MAX_DEPTH = 64
 """Folders below one another; an honest registry has some eight."""
-
-"""Bounds of a submission: an honest one has a few hundred files and some twenty megabytes."""
 
 MAX_PATH_BYTES = 1000
 """Of a path below the workspace or the registry. A system takes 4096, its own folders before it included."""

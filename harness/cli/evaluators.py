@@ -54,7 +54,7 @@ def doctor(
 
 def _facts(here: Session) -> list[tuple[str, bool, str]]:
     """What is looked at, whether it suffices, and what was found."""
-    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(Path.cwd()).free / 2**30
+    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(_nearest(here.home)).free / 2**30
     git, engine, left_over = shutil.which("git"), here.engine_problem(), here.left_over()
     return [
         ("python", sys.version_info >= (3, 11), platform.python_version()),
@@ -67,6 +67,11 @@ def _facts(here: Session) -> list[tuple[str, bool, str]]:
         ("left over", not left_over, ", ".join(left_over) or "nothing"),
         ("processes", True, f"{len(_stack_processes())} of stacks"),
     ]
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
 @command(EVALUATORS, "exam start stale_predictions --seed 7")

@@ -198,15 +198,6 @@ def ratio(window: Duet, q: float = 0.95, seed: int = 0) -> Interval:
     return Interval(low=float(low), point=point, high=float(high))
 
 
-def attainment(window: Duet, stack: str, within_ms: float | None = None) -> float:
-    """Share of intended requests that were answered right, within `within_ms` where given. NaN when none was due."""
-    mine = window.stack == stack
-    good = (window.outcome == "ok") & mine
-    if within_ms is not None:
-        good &= window.latency_ms <= within_ms
-    return float(good.sum() / mine.sum()) if mine.any() else float("nan")
-
-
 def valid(window: Duet) -> str | None:
     """Why a window says nothing about the stacks, because of the driver or the machine; None when it is sound.
 

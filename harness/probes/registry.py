@@ -69,10 +69,6 @@ class Registry:
         """Put an alias on a version."""
         self._call("POST", "registered-models/alias", body={"name": self._model, "alias": name, "version": version})
 
-    def remove_alias(self, name: str) -> None:
-        """Take an alias away; nothing happens when it is not set."""
-        self._call("DELETE", "registered-models/alias", body={"name": self._model, "alias": name})
-
     def version(self, version: str) -> Version | None:
         """A version by its number, or None when there is none."""
         return self._maybe_version("model-versions/get", version=version)

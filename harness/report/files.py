@@ -76,6 +76,7 @@ _COLUMNS = (
     "late",
     "runtime",
     "certifiable",
+    "grader",
     "submission_sha256",
 )
 
@@ -86,6 +87,7 @@ def _row(record: RunRecord) -> dict[str, str]:
         "attempt": record.attempt,
         "started_at": record.started_at,
         "runtime": record.runtime,
+        "grader": record.versions.get("grader", ""),
         "submission_sha256": record.submission_sha256,
     }
     row = {name: _cell(value) for name, value in texts.items()}

@@ -109,7 +109,6 @@ def test_an_empty_registry(stack: Stack) -> None:
     assert registry.version("seven") is None
     assert registry.run("0" * 32) is None
     assert registry.run("../etc/passwd") is None
-    registry.remove_alias("champion")
     assert Registry(stack, "no-such-model").versions() == ()
 
 
@@ -132,9 +131,6 @@ def test_what_is_registered_loads_by_alias(stack: Stack, saved: tuple[Path, floa
     assert run is not None
     assert (run.lifecycle, run.tags["metric"]) == ("active", "log_loss")
     assert registry.versions()[-1].aliases == ("champion",)
-
-    registry.remove_alias("champion")
-    assert registry.champion() is None
 
 
 def test_versions_come_oldest_first_over_pages(

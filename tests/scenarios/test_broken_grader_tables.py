@@ -484,10 +484,25 @@ def parquet(frame: pd.DataFrame, **options: Any) -> bytes:
     return target.getvalue()
 
 
+class Table:
+    """As much of a stack as its table needs: files by their place below table/."""
+
+    name = "candidate"
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = {f"table/{place}": content for place, content in files.items()}
+
+    def listing(self, path: str) -> tuple[str, ...]:
+        return tuple(sorted(self._files))
+
+    def read(self, path: str) -> bytes | None:
+        return self._files.get(path)
+
+
 def test_a_table_in_many_files_is_read_whole(right: Any) -> None:
     table = as_table(right)
     files = {f"{day}.parquet": parquet(rows) for day, rows in table.groupby("date")}
-    found = tables.of_bytes(files, "candidate")
+    found = tables.read(Table(files))
     assert len(found) == len(table)
     assert failing(found, right) == set()
 
@@ -498,7 +513,7 @@ def test_columns_may_stand_in_the_names_of_folders(right: Any) -> None:
         f"date={day}/origin={origin}/part.parquet": parquet(rows.drop(columns=["date", "origin"]))
         for (day, origin), rows in table.groupby(["date", "origin"])
     }
-    assert failing(tables.of_bytes(files, "candidate"), right) == set()
+    assert failing(tables.read(Table(files)), right) == set()
 
 
 @pytest.mark.parametrize(
@@ -512,11 +527,11 @@ def test_columns_may_stand_in_the_names_of_folders(right: Any) -> None:
 )
 def test_what_cannot_be_read_is_the_stacks_fault(content: bytes, says: str) -> None:
     with pytest.raises(StackError, match=says) as caught:
-        tables.of_bytes({"part.parquet": content}, "candidate")
+        tables.read(Table({"part.parquet": content}))
     assert caught.value.stack == "candidate"
 
 
 def test_text_where_a_number_is_due_is_said(right: Any) -> None:
     table = as_table(right).assign(temp_f="warm")
     with pytest.raises(StackError, match="temp_f"):
-        tables.of_bytes({"part.parquet": parquet(table)}, "candidate")
+        tables.read(Table({"part.parquet": parquet(table)}))

@@ -103,6 +103,28 @@ def test_a_guard_gives_what_is_missing_a_result(tmp_path: Path, raised: Exceptio
     assert "c" not in bench.results
 
 
+@pytest.mark.parametrize(
+    ("raised", "measured"),
+    [
+        (TooLate("candidate", "Not within 30 s."), "too late"),
+        (NotReady("candidate", "Not ready."), "not ready"),
+        (BadAnswer("candidate", "A 500."), "no right answer"),
+    ],
+)
+def test_what_a_stack_did_not_do_is_written_down_with_the_step_that_asked_for_it(
+    tmp_path: Path, raised: Exception, measured: str
+) -> None:
+    def asks_for_it() -> Finding:
+        raise raised
+
+    bench = bench_in(tmp_path)
+    bench.check("a", lambda stack: asks_for_it() if stack.name == "candidate" else GOOD)
+    result = bench.results["a"]
+    assert (result.outcome, result.measured) == (Outcome.FAIL, measured)
+    (evidence,) = result.evidence
+    assert "asks_for_it" in (tmp_path / evidence).read_text(encoding="utf-8")
+
+
 def test_the_first_result_of_a_check_stands(tmp_path: Path) -> None:
     bench = bench_in(tmp_path)
     bench.record("a", BAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import grading
+from harness import scenario as scenarios
 from harness.errors import SubmissionError
 from harness.layout import site_in
 from harness.model import Site
@@ -95,3 +97,12 @@ def test_a_submission_that_cannot_be_laid_out_is_refused_with_the_next_step(
     with pytest.raises(SubmissionError, match="cannot be laid out") as caught:
         grading.lay_out_submission(tmp_path / "a.tar.gz", fixed, healthy, place / "workspace", place / "registry")
     assert caught.value.next_step
+
+
+def test_a_grader_is_named_by_its_code_wherever_that_lies(tiny: Scenario, tmp_path: Path) -> None:
+    copied = scenarios.load(shutil.copytree(tiny.folder, tmp_path / "here" / "tiny"))
+    assert grading.versions(copied)["grader"] == grading.versions(tiny)["grader"]
+    (copied.folder / "shortcuts" / "more.py").write_text("MORE = 1\n", encoding="utf-8")
+    assert grading.versions(copied)["grader"] == grading.versions(tiny)["grader"], "no grading reads it"
+    (copied.folder / "grader" / "more.py").write_text("MORE = 1\n", encoding="utf-8")
+    assert grading.versions(copied)["grader"] != grading.versions(tiny)["grader"]

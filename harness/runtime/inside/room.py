@@ -140,7 +140,7 @@ def _write(file: IO[bytes], target: Path, mode: int) -> None:
     target.chmod(mode)
 
 
-class Door(BaseHTTPRequestHandler):
+class RoomHandler(BaseHTTPRequestHandler):
     """What the room answers. A connection that says nothing for a while is closed."""
 
     timeout = RECEIVE_SECONDS
@@ -219,10 +219,10 @@ def main() -> None:
     told = parser.parse_args()
     if os.getpid() == 1:
         _close_log()
-    Door.rooms = Rooms(told.workspace.absolute(), told.registry.absolute(), told.run.absolute())
-    Door.listen = told.host
-    Door.rooms.run.mkdir(parents=True, exist_ok=True)
-    server = ThreadingHTTPServer((told.host, told.port), Door)
+    RoomHandler.rooms = Rooms(told.workspace.absolute(), told.registry.absolute(), told.run.absolute())
+    RoomHandler.listen = told.host
+    RoomHandler.rooms.run.mkdir(parents=True, exist_ok=True)
+    server = ThreadingHTTPServer((told.host, told.port), RoomHandler)
     server.daemon_threads = True
     server.serve_forever()
 

@@ -62,9 +62,6 @@ class Judged:
     details: Any = None
 
 
-SourceDays = list[tuple[str, str]]
-
-
 class Compared:
     """A table beside the truth, both of the same days."""
 

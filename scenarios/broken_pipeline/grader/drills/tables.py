@@ -28,14 +28,6 @@ def read(stack: Stack) -> pd.DataFrame:
         return _parsed(stack.name, Path(folder))
 
 
-def of_bytes(files: dict[str, bytes], name: str) -> pd.DataFrame:
-    """The table that files by their place below table/ make. Raises StackError naming `name`."""
-    with tempfile.TemporaryDirectory(prefix="table-") as folder:
-        for place, content in files.items():
-            _put(Path(folder) / "parts" / place, content)
-        return _parsed(name, Path(folder))
-
-
 def _fetch(stack: Stack, folder: Path) -> None:
     paths = [path for path in stack.listing("table") if path.endswith(".parquet")]
     if len(paths) > FILES_AT_MOST:
