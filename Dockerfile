@@ -2,7 +2,7 @@
 #   tools     files of a stack, the quota watch, the door: Python's standard library and a forwarder
 #   registry  the candidate's packages; MLflow runs in it
 #   box       the candidate's container: these packages, JupyterLab, editors, the `exam` client
-#   driver    sends load: Locust and three modules of the harness
+#   driver    sends load: Locust and the few modules of the harness that it needs
 #   private   lays variants out, plays the world, leads the attempt: harness, scenarios and the dataset
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 LANG=C.UTF-8 PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin

@@ -14,6 +14,7 @@ from typing import Protocol
 from harness import grading
 from harness import variant as variants
 from harness.attempt import (
+    ESTIMATE,
     Attempt,
     Rehearsal,
     hand_in,
@@ -137,6 +138,8 @@ class Here:
 
     def estimate(self, text: str) -> None:
         """See `Leader.estimate`."""
+        if len(text) > ESTIMATE:
+            raise UsageError(f"An estimate has at most {ESTIMATE} characters; this one has {len(text)}.", "Shorten it.")
         keep(self.attempt.model_copy(update={"estimate": text}), self.folder)
         self.journal.append("estimated", {"text": text})
 

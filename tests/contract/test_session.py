@@ -146,6 +146,14 @@ def test_at_the_deadline_what_cannot_be_submitted_is_left_out_and_the_journal_sa
     assert "'dump' is larger than" in str(event.data["left_out"])
 
 
+def test_an_estimate_that_is_too_long_is_refused_and_not_cut(session: Session) -> None:
+    leader = session.leader(started(session))
+    with pytest.raises(UsageError, match="at most 2000 characters"):
+        leader.estimate("x" * 2001)
+    leader.estimate("x" * 2000)
+    assert len(session.attempt("a").estimate) == 2000
+
+
 def test_down_keeps_submission_and_journal_and_nothing_else(session: Session) -> None:
     session.submit(started(session))
     session.down("a")
