@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from harness import scenario as scenarios
 from harness import variant as variants
 from harness.layout import Layouts, site_in
 from harness.proctor.sealed import Sealed, seal
+from harness.runtime import ports
 from harness.runtime.base import RunningStack, StackPlan
 from harness.runtime.process import ProcessRuntime
 from harness.waiting import until
@@ -30,12 +30,6 @@ ROUNDED = 0.11
 """Minutes: they are told to a tenth."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Led:
     """The parts of one attempt; `proctor` is the process that leads it."""
@@ -43,8 +37,8 @@ class Led:
     root: Path
     home: Path
     stack: RunningStack
-    port: int = field(default_factory=free_port)
-    room_port: int = field(default_factory=free_port)
+    port: int = field(default_factory=ports.draw)
+    room_port: int = field(default_factory=ports.draw)
     proctor: subprocess.Popen[str] | None = None
     rooms: list[subprocess.Popen[bytes]] = field(default_factory=list)
 

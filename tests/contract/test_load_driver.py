@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from harness.probes.load import Duet, calibrate, duet, ratio, valid
+from harness.runtime import ports
 
 BODIES = [{"rows": [{"row_id": f"r{index}"}]} for index in range(20)]
 RIGHT = [[0.5]] * len(BODIES)
@@ -132,9 +133,7 @@ def start() -> Iterator[Start]:
         one_at_a_time: bool = False,
         hostile: str = "",
     ) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = ports.draw()
         serve, told = _serve, (port, service_s, stall, risk, one_at_a_time)
         process = multiprocessing.get_context("spawn").Process(
             target=_serve_hostile if hostile else serve, args=(port, hostile) if hostile else told, daemon=True

@@ -13,6 +13,7 @@ from kits import Kit, kit, plan_of, running
 
 from harness.errors import AttemptError, EnvironmentFault, NotReady, StackError, UsageError
 from harness.model import ServiceSpec
+from harness.runtime import ports
 from harness.runtime.base import RunningStack, StackPlan
 from harness.scenario import Scenario
 from harness.waiting import until
@@ -127,9 +128,7 @@ def test_a_taken_port_is_said_and_nothing_is_left(kind: Kit, plan: StackPlan) ->
 
 
 def test_a_fixed_port_is_kept(kind: Kit, plan: StackPlan) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = ports.draw()
     with running(kind, plan.model_copy(update={"ports": {"serving": port}}), BOOT_SECONDS) as stack:
         assert stack.endpoint("serving") == f"http://127.0.0.1:{port}"
 

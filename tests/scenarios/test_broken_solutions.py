@@ -12,7 +12,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from trees import loaded
 
 from harness import scenario as scenarios
 from harness.model import Site
+from harness.runtime import ports
 from harness.waiting import until
 
 SCENARIO = scenarios.find("broken_pipeline")
@@ -462,12 +462,6 @@ def ask(url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1500)  # two nights, four trainings and a service, on a machine that may be busy
 @by_solution
@@ -476,7 +470,7 @@ def test_a_solution_lives_through_nights_by_the_brief(
 ) -> None:
     with life(solution, truth, drawn, today, tmp_path) as lived:
         _first_night(lived, today)
-        with lived.serving(_free_port()) as url:
+        with lived.serving(ports.draw()) as url:
             rows = questions(truth, today, 60)
             _answers(lived, url, rows)
             _next_night(lived, url, rows, truth, today)

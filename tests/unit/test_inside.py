@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,35 +76,26 @@ def test_the_keeper_knows_no_path_out_of_the_workspace(keeper: Keeper, tmp_path:
     assert (tmp_path / "x").read_text(encoding="utf-8") == "kept"
 
 
-def test_a_link_swapped_in_while_the_keeper_writes_leads_nowhere(keeper: Keeper, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
+@pytest.mark.parametrize("moment", ["feeds", ".new.partial"])
+def test_a_link_swapped_in_while_the_keeper_writes_leads_nowhere(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Before the folder is opened, and between that and the file."""
+    outside, place = tmp_path / "outside", tmp_path / "workspace" / "feeds"
     outside.mkdir()
-    place = tmp_path / "workspace" / "feeds"
-    stop = threading.Event()
+    place.mkdir()
+    opened = os.open
 
-    def swap() -> None:
-        while not stop.is_set():
-            place.mkdir(exist_ok=True)
-            time.sleep(0)
-            try:
-                place.rename(tmp_path / "aside")
-                place.symlink_to(outside)
-                place.unlink()
-                (tmp_path / "aside").rename(place)
-            except OSError:
-                continue
+    def swap_and_open(path: Any, flags: int, *more: Any, **kept: Any) -> int:
+        if path == moment and not place.is_symlink():
+            place.rename(tmp_path / "aside")
+            place.symlink_to(outside)
+        return opened(path, flags, *more, **kept)
 
-    racing = threading.Thread(target=swap)
-    racing.start()
-    try:
-        for number in range(300):
-            try:
-                keeper.write(f"feeds/{number}", b"x")
-            except (Outside, OSError):
-                continue
-    finally:
-        stop.set()
-        racing.join()
+    monkeypatch.setattr(os, "open", swap_and_open)
+    with suppress(Outside, OSError):
+        keeper.write("feeds/new", b"x")
+    assert place.is_symlink(), "it was swapped"
     assert list(outside.iterdir()) == []
 
 
@@ -341,6 +333,7 @@ def test_a_disk_that_others_need_is_not_filled_by_what_no_name_shows(watched: Wa
 FIRST = """
 import os, subprocess, time
 from pathlib import Path
+from typing import Any
 from harness.runtime.inside import users
 from harness.runtime.inside.warden import processes
 

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from broken_workspace_parts import (
 
 from harness import waiting
 from harness.model import Site
+from harness.runtime import ports
 
 READY_S = 60.0
 FOLLOWED_S = 30.0
@@ -192,9 +192,7 @@ def test_a_challenger_that_is_the_champion_s_equal_is_held(live: Live) -> None:
 @pytest.fixture(scope="module")
 def address(live: Live) -> Iterator[str]:
     """The address of the running service."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = ports.draw()
     environment = {**live.environment, "PORT": str(port)}
     url, log = f"http://127.0.0.1:{port}", live.root / "var" / "serve.log"
     with log.open("w") as said:
