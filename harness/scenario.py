@@ -157,11 +157,14 @@ def load(folder: Path) -> Scenario:
 
 
 def available(roots: Sequence[Path] = ()) -> Iterator[Scenario]:
-    """The scenarios below the public folder and below `roots`, by folder name. Raises UsageError as `find` does."""
+    """The scenarios below the public folder and below `roots`, each name once and as `find` finds it.
+
+    Raises UsageError as `find` does.
+    """
     _need_folders(roots)
-    for root in (SCENARIOS, *roots):
-        for path in sorted(root.glob("*/scenario.toml")):
-            yield load(path.parent)
+    files = (path for root in (SCENARIOS, *roots) for path in sorted(root.glob("*/scenario.toml")))
+    for folder in {path.parent.name: path.parent for path in files}.values():
+        yield load(folder)
 
 
 def find(scenario_id: str, roots: Sequence[Path] = ()) -> Scenario:

@@ -27,6 +27,13 @@ def vocabulary(scenario: Scenario) -> dict[str, Any]:
     }
 
 
+def unexplained(scenario: Scenario) -> list[str]:
+    """A sentence for each component and kind that has no meaning."""
+    words = vocabulary(scenario)
+    every = [*words["components"], *words["kinds"]]
+    return [f"{FILE} says nothing of {word!r}" for word in every if word not in words["meanings"]]
+
+
 def _rows(scenario: Scenario) -> list[tuple[str, str]]:
     places = [folder / FILE for folder in (scenario.folder, scenario.base) if folder is not None]
     return next((ROW.findall(path.read_text(encoding="utf-8")) for path in places if path.is_file()), [])

@@ -10,12 +10,13 @@ import typer
 
 from harness import authoring, console
 from harness import scenario as scenarios
-from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command
+from harness.cli.app import AUTHORS, EVALUATORS, AsJson, Roots, ScenarioId, command
 from harness.errors import ExamError, ScenarioError
 from harness.scenario import Scenario
+from harness.vocabulary import unexplained
 
 
-@command(AUTHORS, "exam list")
+@command(EVALUATORS, "exam list")
 def list_(scenarios_: Roots = None, json: AsJson = False) -> None:
     """List the scenarios."""
     found = [scenario.spec for scenario in scenarios.available(scenarios_ or ())]
@@ -58,7 +59,7 @@ def lint(scenario: ScenarioId, scenarios_: Roots = None) -> None:
 def _problems(found: Scenario) -> list[str]:
     """What lint says. Raises ScenarioError where the scenario's own code does not load."""
     try:
-        return scenarios.lint(found)
+        return [*scenarios.lint(found), *unexplained(found)]
     except ExamError:
         raise
     except Exception as exc:  # code of an author, which may raise anything

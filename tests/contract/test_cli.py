@@ -17,8 +17,10 @@ import pytest
 from proctored import ROUNDED
 
 from harness import authoring
+from harness.cli import evaluators
+from harness.errors import EnvironmentFault
 from harness.runtime.process import MARK
-from harness.session import Session
+from harness.session import Session, default_home
 from harness.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -79,6 +81,60 @@ def test_the_list_is_json_on_request_and_plain_into_a_pipe(tmp_path: Path) -> No
     plain = exam(home, "list").stdout
     assert "\x1b" not in plain
     assert "stale_predictions\t120" in plain
+
+
+def test_a_private_scenario_takes_the_place_of_the_public_one_of_its_name(tmp_path: Path) -> None:
+    pack = authoring.new("stale_predictions", tmp_path / "pack").parent
+    listed = json.loads(exam(tmp_path / "home", "list", "--scenarios", str(pack), "--json").stdout)
+    minutes = {entry["id"]: entry["minutes"] for entry in listed}
+    assert len(minutes) == len(listed)
+    assert minutes["stale_predictions"] == 10
+    assert "Say healthy." in exam(tmp_path / "home", "brief", "stale_predictions", "--scenarios", str(pack)).stdout
+
+
+def test_a_demo_may_be_repeated_and_is_no_score(tmp_path: Path, tiny_root: Path) -> None:
+    words = ["demo", "tiny", "--scenarios", str(tiny_root), "--shortcut", "shouts"]
+    for _ in range(2):
+        done = exam(tmp_path / "home", *words)
+        assert done.returncode == 0, done.stderr
+        assert [line.split("\t")[0] for line in done.stdout.splitlines() if "\t" in line][-3:] == [
+            "untouched",
+            "repaired",
+            "shouts",
+        ]
+    assert len(list((tmp_path / "reports" / "demo").glob("*/report.html"))) == 3
+    assert exam(tmp_path / "home", "report", "--csv", "scores.csv").returncode == 0
+    assert len((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()) == 1, "its head alone"
+
+
+def test_an_archive_is_graded_by_its_path_and_its_score_is_listed(session: Session, tiny_root: Path) -> None:
+    home = session.home
+    exam(home, "start", "tiny", "--scenarios", str(tiny_root), "--seed", "1", "--name", "ada")
+    exam(home, "submit", "--yes")
+    graded = exam(home, "grade", str(home / "submissions" / "ada" / "submission.tar.gz"))
+    assert graded.returncode == 0, graded.stderr
+    assert exam(home, "report", "--csv", "scores.csv").returncode == 0
+    head, line = (home.parent / "scores.csv").read_text(encoding="utf-8").splitlines()
+    row = dict(zip(head.split(","), line.split(","), strict=True))
+    record = json.loads((home.parent / "reports" / "ada" / "result.json").read_text(encoding="utf-8"))
+    assert (row["attempt"], row["grader"]) == ("ada", record["versions"]["grader"])
+
+
+def test_doctor_says_what_is_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EXAM_HOME", str(tmp_path / "not" / "there"))
+    monkeypatch.setattr(evaluators, "MEMORY_GIB", 10_000.0)
+    with pytest.raises(EnvironmentFault, match="not fit for an exam"):
+        evaluators.doctor(clean=False, json=True)
+
+
+def test_a_workspace_finds_its_own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    inside = tmp_path / ".exam" / "attempts" / "a" / "workspace"
+    inside.mkdir(parents=True)
+    monkeypatch.delenv("EXAM_HOME", raising=False)
+    monkeypatch.chdir(inside)
+    assert default_home() == tmp_path / ".exam"
+    monkeypatch.setenv("EXAM_HOME", "elsewhere")
+    assert default_home() == inside / "elsewhere"
 
 
 def test_an_attempt_from_another_terminal(session: Session, tiny_root: Path) -> None:

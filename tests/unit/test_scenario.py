@@ -13,7 +13,7 @@ from harness import scenario as scenarios
 from harness.errors import ScenarioError, UsageError
 from harness.layout import source_digest
 from harness.scenario import Scenario
-from harness.vocabulary import vocabulary
+from harness.vocabulary import unexplained, vocabulary
 
 
 def broken(tiny_root: Path, tmp_path: Path, old: str, new: str) -> Path:
@@ -119,3 +119,11 @@ def test_a_scenario_imports_of_the_harness_only_records_errors_and_probes(path: 
         named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for name in named:
             assert name.split(".")[0] != "harness" or name.startswith(OURS), f"{path.name} imports {name}"
+
+
+def test_a_word_that_nothing_is_said_of_is_a_problem(tiny: Scenario, tmp_path: Path) -> None:
+    assert unexplained(tiny) == []
+    copied = scenarios.load(shutil.copytree(tiny.folder, tmp_path / "tiny"))
+    told = (copied.folder / "VOCABULARY.md").read_text(encoding="utf-8")
+    (copied.folder / "VOCABULARY.md").write_text(told.replace("| late |", "| early |"), encoding="utf-8")
+    assert unexplained(copied) == ["VOCABULARY.md says nothing of 'late'"]
