@@ -17,9 +17,11 @@ import pytest
 from proctored import ROUNDED
 
 from harness import authoring
+from harness import scenario as scenarios
 from harness.cli import evaluators
 from harness.errors import EnvironmentFault
 from harness.runtime.process import MARK
+from harness.scenario import SCENARIOS
 from harness.session import Session, default_home
 from harness.waiting import until
 
@@ -83,13 +85,15 @@ def test_the_list_is_json_on_request_and_plain_into_a_pipe(tmp_path: Path) -> No
     assert "stale_predictions\t120" in plain
 
 
-def test_a_private_scenario_takes_the_place_of_the_public_one_of_its_name(tmp_path: Path) -> None:
-    pack = authoring.new("stale_predictions", tmp_path / "pack").parent
+def test_a_copy_with_more_time_takes_the_place_of_the_public_scenario(tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+    for name in ("_base", "stale_predictions"):
+        shutil.copytree(SCENARIOS / name, pack / name, ignore=shutil.ignore_patterns("__pycache__"))
+    toml = pack / "stale_predictions" / "scenario.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace("minutes = 120", "minutes = 180"), encoding="utf-8")
     listed = json.loads(exam(tmp_path / "home", "list", "--scenarios", str(pack), "--json").stdout)
-    minutes = {entry["id"]: entry["minutes"] for entry in listed}
-    assert len(minutes) == len(listed)
-    assert minutes["stale_predictions"] == 10
-    assert "Say healthy." in exam(tmp_path / "home", "brief", "stale_predictions", "--scenarios", str(pack)).stdout
+    assert [entry["minutes"] for entry in listed if entry["id"] == "stale_predictions"] == [180]
+    assert scenarios.find("stale_predictions", [pack]).folder == pack / "stale_predictions"
 
 
 def test_a_demo_may_be_repeated_and_is_no_score(tmp_path: Path, tiny_root: Path) -> None:
@@ -97,11 +101,8 @@ def test_a_demo_may_be_repeated_and_is_no_score(tmp_path: Path, tiny_root: Path)
     for _ in range(2):
         done = exam(tmp_path / "home", *words)
         assert done.returncode == 0, done.stderr
-        assert [line.split("\t")[0] for line in done.stdout.splitlines() if "\t" in line][-3:] == [
-            "untouched",
-            "repaired",
-            "shouts",
-        ]
+        for run in ("untouched", "repaired", "shouts"):
+            assert f"  {run}: reports/demo/" in done.stdout
     assert len(list((tmp_path / "reports" / "demo").glob("*/report.html"))) == 3
     assert exam(tmp_path / "home", "report", "--csv", "scores.csv").returncode == 0
     assert len((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()) == 1, "its head alone"
