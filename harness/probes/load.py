@@ -171,7 +171,7 @@ def join(*duets: Duet) -> Duet:
         lag_ms=np.concatenate([each.lag_ms for each in duets]),
         outcome=np.concatenate([each.outcome for each in duets]),
         first={name: text for each in reversed(duets) for name, text in each.first.items()},
-        lag_p99_ms=max(each.lag_p99_ms for each in duets),
+        lag_p99_ms=_p99([lag for each in duets for lag in each.lag_ms[each.outcome != "unsent"]]),
         shortfall=float(np.average([each.shortfall for each in duets], weights=np.maximum(sizes, 1))),
         driver_cpu=max(each.driver_cpu for each in duets),
         finished=all(each.finished for each in duets),
@@ -374,12 +374,16 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
         latency_ms=np.array([cap if each.outcome in lost else min(each.latency_ms, cap) for each in ordered]),
         outcome=np.array([_outcome(each) for each in ordered], dtype=np.str_),
         first=first,
-        lag_p99_ms=float(np.quantile(lags, 0.99)) if lags else float("nan"),
+        lag_p99_ms=_p99(lags),
         shortfall=late / max(len(ordered), 1),
         driver_cpu=driver.cpu_share,
         finished=driver.finished,
         oversized=dict(Counter(each.stack for each in ordered if each.outcome == "oversized")),
     )
+
+
+def _p99(lags: Sequence[float]) -> float:
+    return float(np.quantile(lags, 0.99)) if lags else float("nan")
 
 
 def _outcome(each: Sent) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,15 @@ def test_the_interval_is_the_same_for_the_same_seed() -> None:
 def test_more_windows_narrow_the_interval() -> None:
     one, two = ratio(window(seed=1)), ratio(join(*(window(seed=each) for each in range(1, 7))))
     assert two.high - two.low < one.high - one.low
+
+
+def test_a_measurement_that_is_extended_is_not_spoilt_by_one_hiccup() -> None:
+    """Else a longer look would say less: the lag counts of all that was sent, as it does in one window."""
+    still, hiccup = window(seed=1, lag=1.0), window(seed=2, lag=1.0)
+    hiccup = replace(hiccup, lag_ms=np.where(np.arange(hiccup.lag_ms.size) < 12, 400.0, 1.0), lag_p99_ms=400.0)
+    assert valid(hiccup) is not None
+    assert valid(join(hiccup, still, still)) is None
+    assert valid(join(hiccup, hiccup, hiccup)) is not None
 
 
 def test_what_failed_counts_as_the_timeout_and_misses() -> None:
