@@ -36,6 +36,9 @@ from harness.waiting import DeadlinePassed, until
 MARK = "EXAM_STACK"
 """Environment variable that every process of a stack carries; its value is the stack's folder."""
 
+LOOKS = 3
+"""For what is to be ended: a supervisor may start something anew before it ends itself."""
+
 MAX_READ = 64 * 2**20
 
 
@@ -71,7 +74,10 @@ class ProcessRuntime:
 
     def down(self, folder: Path) -> None:
         """See `Runtime.down`."""
-        _end(list(_marked(folder)))
+        for _ in range(LOOKS):
+            if not (found := list(_marked(folder))):
+                break
+            _end(found)
         shutil.rmtree(_socket(folder).parent, ignore_errors=True)
         (folder / "stack.json").unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -10,11 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -24,7 +26,9 @@ from harness.runtime.compose import ports
 from harness.runtime.compose.engine import IMAGES, ROOT, marked, too_old
 from harness.runtime.compose.execs import STDERR_BYTES, ask
 from harness.runtime.inside import door, places, reserving
+from harness.runtime.process import MARK, ProcessRuntime
 from harness.runtime.services import LOOK_SECONDS, answers
+from harness.waiting import until
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
@@ -226,3 +230,28 @@ def test_no_python_of_ours_in_a_container_looks_into_the_folder_where_it_starts(
     assert len(ours) > 8
     assert all(tuple(each[:3]) == places.PYTHON for each in ours), ours
     assert COMPOSE["box"]["working_dir"] == COMPOSE["rehearsal"]["working_dir"] == "/"
+
+
+ANEW = """\
+trap 'sleep 1000 & exit 0' TERM
+touch "$1"
+while :; do sleep 0.05; done
+"""
+
+
+def test_what_is_started_anew_while_a_stack_ends_is_ended_too(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    environment = {**os.environ, MARK: str(tmp_path)}
+    supervisor = subprocess.Popen(["/bin/sh", "-c", ANEW, "sh", str(ready)], env=environment)
+    until(ready.exists, 30.0)
+    ProcessRuntime().down(tmp_path)
+    left = [each for each in psutil.process_iter() if tells(each, str(tmp_path))]
+    assert left == []
+    assert supervisor.wait(10) == 0
+
+
+def tells(process: psutil.Process, folder: str) -> bool:
+    """Whether a process says that it is of the stack in a folder."""
+    with suppress(psutil.Error, OSError):
+        return process.environ().get(MARK) == folder
+    return False
