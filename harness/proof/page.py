@@ -75,7 +75,7 @@ def _age(ids: Sequence[str], earlier: Container[str]) -> list[str]:
     old = sum(each in earlier for each in ids)
     if not old:
         return []
-    return [f"{old} of {len(ids)} rows, marked {EARLIER}, were run with the harness or scenario of an earlier day.", ""]
+    return [f"{old} of {len(ids)} rows, marked {EARLIER}, were run before harness or scenario last changed.", ""]
 
 
 def _named(row: Row, earlier: Container[str]) -> str:
