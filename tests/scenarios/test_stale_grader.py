@@ -302,6 +302,26 @@ def test_the_alias_must_go_to_the_version_that_passed_the_gate_whatever_its_numb
     assert "champion is 30" in unmoved(registered, trained, right), "30 was not made in that night"
 
 
+@pytest.mark.parametrize(
+    ("after", "said", "alias_moves", "promoted", "held"),
+    [
+        (("30", "21"), "promoted", True, True, False),
+        (("21", "20"), "held", True, False, True),
+        (("21", "20"), "promoted", True, False, False),
+        (("21", "20"), "promoted", False, True, False),  # that no alias moves is another check's
+        (("30", "21"), "held", True, False, False),
+    ],
+)
+def test_what_a_night_trained_is_promoted_or_held_by_its_report_and_by_the_alias(
+    after: tuple[str, str], said: str, alias_moves: bool, promoted: bool, held: bool
+) -> None:
+    stack, found = Files(), night(("21", "20"), after, said, challenger="30")
+    nights = SimpleNamespace(of=lambda _: found, ordinary=lambda _: found)
+    pair = SimpleNamespace(bench=SimpleNamespace(save=lambda *_: "saved"), alias_moves=alias_moves, reference=None)
+    assert nightly.trained_promoted(pair, nights)(stack).ok is promoted
+    assert nightly.ordinary_held(pair, nights)(stack).ok is held
+
+
 def test_probes_end_with_the_first_that_fails() -> None:
     def probe(ok: bool) -> Any:
         return lambda stack: SimpleNamespace(ok=ok, order=random.random())

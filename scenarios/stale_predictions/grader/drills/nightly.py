@@ -149,10 +149,7 @@ def ordinary_held(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
     def probe(stack: Stack) -> Finding:
         night = nights.ordinary(stack)
         saved = (pair.bench.save(f"worse_held_back/ordinary-{stack.name}.json", night.evidence()),)
-        said = str(night.report.get("decision", "no report"))[:20]
-        wrong = not_ended(night.result, DONE)
-        if not wrong and said != "held":
-            wrong = f"the decision is {said!r}, not 'held'"
+        said, wrong = _decided(night, "held")
         if not wrong and night.after != night.before:
             wrong = f"the aliases changed from {night.before} to {night.after}"
         if wrong:
@@ -171,10 +168,7 @@ def trained_promoted(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
     def probe(stack: Stack) -> Finding:
         night = nights.of(stack)
         saved = (pair.bench.save(f"better_promoted/trained-{stack.name}.json", night.evidence()),)
-        said = str(night.report.get("decision", "no report"))[:20]
-        wrong = not_ended(night.result, DONE)
-        if not wrong and said != "promoted":
-            wrong = f"the decision is {said!r}, not 'promoted'"
+        said, wrong = _decided(night, "promoted")
         if not wrong and not night.moved and (pair.alias_moves or stack is pair.reference):
             wrong = f"champion is still {night.after.champion}"
         if wrong:
@@ -182,6 +176,13 @@ def trained_promoted(pair: Pair, nights: Nights) -> Callable[[Stack], Finding]:
         return Finding(True, "What a night trained replaced a model of the winter.", said, saved)
 
     return probe
+
+
+def _decided(night: Night, right: str) -> tuple[str, str]:
+    """What a night's report says that it decided, and what is wrong with that or with how the night ended."""
+    said = str(night.report.get("decision", "no report"))[:20]
+    unlike = "" if said == right else f"the decision is {said!r}, not {right!r}"
+    return said, not_ended(night.result, DONE) or unlike
 
 
 def each(probes: Sequence[Callable[[Stack], Finding]]) -> Callable[[Stack], Finding]:
