@@ -19,8 +19,9 @@ from harness.bench import Progress as GradingProgress
 from harness.model import RunRecord, Score
 from harness.text import one_line
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A colon in a candidate's text is a colon: `:warning:` is printed as it stands.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 __all__ = [
     "MARKS",
@@ -117,16 +118,32 @@ def _lost(record: RunRecord) -> list[tuple[str, str]]:
         points = f"{entry.points - entry.withheld:g}{'?' if entry.withheld else ''}"
         said = entry.item.result.sentence or entry.item.why
         rows.append((points, f"{entry.item.spec.promise} {said}"))
-    return rows + [("", claim.sentence) for claim in record.score.claims if not claim.component]
+    return rows + list(_unsaid(record.score))
+
+
+def _unsaid(score: Score) -> Iterator[tuple[str, str]]:
+    """What the diagnosis lost: its points in one line, then what was not said or said wrongly."""
+    claims, facts = report.said(score)
+    for name, had in (("claims", claims), ("facts", facts)):
+        if had.low < had.possible:
+            told = report.earned(had.low, had.high, had.possible)
+            yield f"{had.low - had.possible:.3g}", f"The diagnosis: its {name} came to {told} points."
+    for claim in score.claims:
+        if claim.points <= 0 and claim.fault:
+            yield "", f"{claim.fault}: {claim.sentence}"
+        elif claim.points < 0:
+            yield "", f"{claim.component} / {claim.kind}: {claim.sentence}"
+    for fact in score.facts:
+        if fact.points < fact.possible:
+            yield "", f"{fact.name}: {fact.said or 'nothing'} was said, {fact.true} is true."
 
 
 def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:
     """Scores of several runs beside each other, by skill, with where the points went."""
     columns = ["", *(label for label, _ in records)]
     rows = [["score", *(f"[bold]{_points(record.score)}[/]" for _, record in records)]]
-    for number, skill in enumerate(records[0][1].score.skills):
-        cells = [record.score.skills[number] for _, record in records]
-        rows.append([skill.skill.value, *(f"{cell.earned:g} of {cell.possible:g}" for cell in cells)])
+    for same in zip(*(report.skills(record.score) for _, record in records), strict=True):
+        rows.append([same[0].skill.value, *map(_skill, same)])
     rows.append(["seconds", *(f"{record.seconds:.0f}" for _, record in records)])
     table(columns, rows)
     for label, record in records:
@@ -138,5 +155,10 @@ def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:
             out.print(f"         and {len(gone) - SENTENCES} more, in the report")
 
 
+def _skill(item: report.SkillPoints) -> str:
+    points = report.earned(item.points.low, item.points.high, item.points.possible)
+    return points if item.examined else f"{points} (not examined)"
+
+
 def _bare(cell: str) -> str:
-    return Console(color_system=None).render_str(cell).plain
+    return Console(color_system=None, emoji=False).render_str(cell).plain

@@ -18,6 +18,7 @@ from harness.model import (
     FactSpec,
     Outcome,
     RunRecord,
+    Score,
     Series,
     Skill,
     Variant,
@@ -121,11 +122,15 @@ def _charts() -> tuple[Series, ...]:
     )
 
 
-def good(**changes: object) -> RunRecord:
-    """A record like that of a real run: two faults repaired or unclear, one still there, a safeguard broken."""
+def scored(**outcomes: Outcome) -> Score:
+    """The score of that run, with other outcomes of the named checks."""
     results = {
         name: CheckResult(
-            id=name, outcome=outcome, sentence=said, measured=measured, evidence=(f"evidence/{name}/rows.json",)
+            id=name,
+            outcome=outcomes.get(name, outcome),
+            sentence=said,
+            measured=measured,
+            evidence=(f"evidence/{name}/rows.json",),
         )
         for name, (outcome, said, measured) in OUTCOMES.items()
     }
@@ -142,9 +147,13 @@ def good(**changes: object) -> RunRecord:
         ),
         facts={"answers_7d": 20160, "mean_risk_7d": 0.2},
     )
-    drawn = variant()
     facts = {"answers_7d": 20160.0, "mean_risk_7d": 0.08312}
-    result = score(CHECKS, RULES, drawn, results, diagnosis, facts, FACTS)
+    return score(CHECKS, RULES, variant(), results, diagnosis, facts, FACTS)
+
+
+def good(**changes: object) -> RunRecord:
+    """A record like that of a real run: two faults repaired or unclear, one still there, a safeguard broken."""
+    drawn = variant()
     stretches = [
         ("both stacks boot", "boot", 0, 17.2),
         ("seven hidden days", "measure", 17.4, 33),
@@ -165,7 +174,7 @@ def good(**changes: object) -> RunRecord:
         seconds=181.4,
         business_date=drawn.business_date,
         variant=drawn,
-        score=result,
+        score=scored(),
         activities=tuple(Activity(name=n, kind=k, start=s, end=e) for n, k, s, e in stretches),
         charts=_charts(),
         changes=(Change(path="delays/service.py", how="changed"), Change(path="tests/test_cache.py", how="added")),

@@ -119,7 +119,7 @@ def grade(
     with console.grading_bar("grading") as progress:
         record, files = here.grade(submission, reports, progress)
     if json:
-        console.show_json(record)
+        console.out.print(report.record_json(record), markup=False, end="")
     else:
         console.side_by_side([(record.attempt, record)])
         console.out.print("\n" + "\n".join(str(path) for path in files), markup=False)

@@ -10,10 +10,24 @@ from pathlib import Path
 from harness.model import RunRecord
 from harness.report.files import read_record, record_json, scores_csv
 from harness.report.junit import junit_xml
-from harness.report.numbers import span
-from harness.report.page import html, lost
+from harness.report.numbers import earned, span
+from harness.report.page import html
+from harness.report.points import SkillPoints, lost, said, skills
 
-__all__ = ["html", "junit_xml", "lost", "read_record", "record_json", "scores_csv", "span", "write"]
+__all__ = [
+    "SkillPoints",
+    "earned",
+    "html",
+    "junit_xml",
+    "lost",
+    "read_record",
+    "record_json",
+    "said",
+    "scores_csv",
+    "skills",
+    "span",
+    "write",
+]
 
 
 def write(record: RunRecord, folder: Path) -> list[Path]:

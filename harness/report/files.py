@@ -12,9 +12,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.errors import UsageError
-from harness.model import RunRecord, Skill, SkillScore
+from harness.model import RunRecord, Skill
 from harness.report.numbers import figure
 from harness.report.page import late
+from harness.report.points import SkillPoints, skills
 from harness.text import one_line
 
 MAX_CELL = 300
@@ -101,11 +102,15 @@ def _row(record: RunRecord) -> dict[str, str]:
         "minutes_allowed": f"{record.minutes_allowed:g}",
         "late": _yes(late(record)),
     }
-    return row | {item.skill.value: _skill(item) for item in record.score.skills}
+    return row | {item.skill.value: _skill(item) for item in skills(record.score)}
 
 
-def _skill(item: SkillScore) -> str:
-    return f"{figure(item.earned)} of {figure(item.possible)}" if item.examined else ""
+def _skill(item: SkillPoints) -> str:
+    if not item.examined:
+        return ""
+    low, high = figure(item.points.low), figure(item.points.high)
+    # Written out: a spreadsheet may take a dash for a minus, and 3-5 for a day.
+    return f"{low if low == high else f'{low} to {high}'} of {figure(item.points.possible)}"
 
 
 def _yes(value: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from harness.model import CheckScore, Outcome, RunRecord
-from harness.report.numbers import figure
+from harness.report.numbers import figure, measured
 from harness.text import one_line
 
 MAX_MESSAGE = 1000
@@ -39,6 +39,6 @@ def _case(record: RunRecord, item: CheckScore) -> TestCase:
 
 def _message(item: CheckScore) -> str:
     result = item.result
-    measured = f" Measured: {result.measured}." if result.measured else ""
+    found = f" Measured: {measured(result)}." if result.measured else ""
     limit = f" Limit: {result.limit}." if result.limit else ""
-    return f"{result.sentence}{measured}{limit} {item.why}"
+    return f"{result.sentence}{found}{limit} {item.why}"

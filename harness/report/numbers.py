@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
+from harness.model import CheckResult
 from harness.text import one_line
 
 MINUS = "−"
+_BARE = re.compile(r"[-+−]?[\d.]+( of \d+)?( \([-\d.]+–[\d.]+\))?")
 _MONTHS = (
     "January",
     "February",
@@ -42,6 +45,17 @@ def signed(value: float) -> str:
 def span(low: float, high: float) -> str:
     """A number, or a range where the two differ when written."""
     return figure(low) if figure(low) == figure(high) else f"{figure(low)}–{figure(high)}"
+
+
+def earned(low: float, high: float, possible: float) -> str:
+    """Points of those that can be had: `48 of 51`, or `48–51 of 51`."""
+    return f"{span(low, high)} of {figure(possible)}"
+
+
+def measured(result: CheckResult) -> str:
+    """What was measured, with its unit where it is a bare number, a range of numbers, or so many of so many."""
+    bare = _BARE.fullmatch(result.measured) is not None and result.unit not in ("", "date")
+    return f"{result.measured} {result.unit}" if bare else result.measured
 
 
 def moment(text: str) -> str:

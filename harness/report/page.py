@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.model import CheckScore, DrawnFault, Outcome, RunRecord, Score
-from harness.report import charts, numbers
+from harness.model import Outcome, RunRecord, Score
+from harness.report import charts, numbers, points
 from harness.text import one_line, plain
 
 # Caps keep the page below 2 MB whatever a record holds; result.json has the rest.
@@ -26,26 +26,6 @@ MAX_ACTIVITIES = 120
 MAX_CHECKS = 120
 
 _EVIDENCE = re.compile(r"evidence/[A-Za-z0-9._/=+-]+")
-
-
-@dataclass(frozen=True)
-class Lost:
-    """One sentence on points that were lost or withheld. `points` is negative, or 0 where they are only withheld."""
-
-    item: CheckScore
-    points: float
-    withheld: float
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A drawn fault, and how the candidate fared with it."""
-
-    fault: DrawnFault
-    earned: float
-    possible: float
-    state: str
-    diagnosed: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +49,10 @@ def html(record: RunRecord) -> str:
             record=record,
             late=late(record),
             score=record.score,
-            lost=lost(record.score),
-            broken=broken(record),
+            skills=points.skills(record.score),
+            lost=points.lost(record.score),
+            broken=points.broken(record),
+            said=points.said(record.score),
             bars=bars(record),
             charts=[layout for series in record.charts[:MAX_CHARTS] if (layout := charts.chart(series))],
             size=charts,
@@ -97,10 +79,14 @@ def _environment() -> Environment:
         "signed": numbers.signed,
         "duration": numbers.duration,
         "moment": numbers.moment,
+        "measured": numbers.measured,
         "compact": compact,
         "evidence": evidence,
     }
-    environment.globals |= {"span": numbers.span}
+    environment.globals |= {
+        "span": numbers.span,
+        "earned": lambda points: numbers.earned(points.low, points.high, points.possible),
+    }
     return environment
 
 
@@ -126,42 +112,6 @@ def late(record: RunRecord) -> bool:
     """Whether the journal says that this submission came after the deadline: when it was handed in, or received."""
     told = [event.data for event in record.journal if event.kind in ("submitted", "received")]
     return any(data.get("late") is True and data.get("sha256") == record.submission_sha256 for data in told)
-
-
-def lost(score: Score) -> list[Lost]:
-    """Checks that lost points or have some withheld, those that lost most first."""
-    found = []
-    for item in score.checks:
-        points = round(item.earned + item.withheld - item.possible, 6)
-        if points < 0 or item.withheld > 0:
-            found.append(Lost(item, points, item.withheld))
-    return sorted(found, key=lambda entry: (entry.points, -entry.withheld))
-
-
-def broken(record: RunRecord) -> list[Broken]:
-    """The variant's faults, each with the points of its slot, whether it is gone, and what the diagnosis said of it."""
-    found = []
-    for fault in record.variant.faults:
-        mine = [item for item in record.score.checks if item.spec.slot == fault.slot and not item.safeguard]
-        claims = [item for item in record.score.claims if item.fault == fault.id and item.component]
-        found.append(
-            Broken(
-                fault=fault,
-                earned=sum(item.earned for item in mine),
-                possible=sum(item.possible for item in mine),
-                state=_state(fault, record.score),
-                diagnosed=f"{claims[0].component} / {claims[0].kind}" if claims else "",
-            )
-        )
-    return found
-
-
-def _state(fault: DrawnFault, score: Score) -> str:
-    """repaired, still there, or unclear where a check that would show it was not decided or lacks what it needs."""
-    showing = [item for item in score.checks if item.spec.id in fault.shows_in]
-    if any(item.result.outcome is Outcome.FAIL for item in showing):
-        return "still there"
-    return "repaired" if all(item.earned == item.possible for item in showing) else "unclear"
 
 
 def bars(record: RunRecord) -> list[Bar]:

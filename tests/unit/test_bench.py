@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.bench import ASSUMED_BOOT_SECONDS, GRADING_SECONDS, GradingBench, pace
+from harness.bench import ASSUMED_BOOT_SECONDS, GRADING_SECONDS, GradingBench, OutOfTime, pace
 from harness.errors import BadAnswer, NotReady, TooLate
 from harness.model import CheckSpec, Finding, JobResult, Outcome, Series, Skill, Stack, Variant
+from harness.report.points import UNSEEN
 
 VARIANT = Variant(scenario="tiny", seed=1, values={"business_date": "2024-06-01"}, faults=())
 GOOD = Finding(True, "It does.", "1")
@@ -277,3 +278,13 @@ def test_activities_are_timed_also_when_they_fail(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="x"), bench.activity("a drill", "drill"):
         raise ValueError("x")
     assert [(stretch.name, stretch.kind) for stretch in bench.activities] == [("a drill", "drill")]
+
+
+def test_what_could_not_be_looked_at_is_measured_as_a_report_knows_it(tmp_path: Path) -> None:
+    never_up, late = bench_in(tmp_path), bench_in(tmp_path)
+    never_up.fail_all("The stack did not come up.")
+    with late.guard("a", "b", "c"):
+        raise OutOfTime("candidate", "Not reached: the time of grading was over.")
+    for bench in (never_up, late):
+        assert {result.outcome for result in bench.results.values()} == {Outcome.FAIL}
+        assert {result.measured for result in bench.results.values()} <= set(UNSEEN)

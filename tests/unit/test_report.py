@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_records import HOSTILE, good, hostile
+from report_records import HOSTILE, OUTCOMES, good, hostile, scored
 
 from harness import report
 from harness.errors import UsageError
-from harness.model import Series
-from harness.report import charts, numbers, page
+from harness.model import CheckResult, Outcome, Series, Skill
+from harness.report import charts, numbers, page, points
 from harness.text import one_line, plain
 
 MAX_BYTES = 2_000_000
@@ -255,9 +255,72 @@ def test_times_and_ranges_for_people() -> None:
     assert numbers.signed(-4) == "−4"
 
 
+def test_withheld_points_of_a_skill_are_a_range_and_not_lost() -> None:
+    found = {item.skill: item.points for item in points.skills(scored())}
+    assert found[Skill.EVALUATION] == points.Range(0, 20, 20), "worse_held_back is worth 20, and too noisy to say"
+    assert found[Skill.PRODUCTION] == points.Range(36, 36, 65)
+    assert found[Skill.COMMUNICATION] == points.Range(3.5, 3.5, 15)
+
+
+def test_a_run_of_which_nothing_was_measured_takes_no_points_from_a_skill() -> None:
+    found = {item.skill: item.points for item in points.skills(scored(**dict.fromkeys(OUTCOMES, Outcome.ERROR)))}
+    assert found[Skill.PRODUCTION] == points.Range(0, 65, 65)
+    assert "0–65 of 65" in report.html(good(score=scored(**dict.fromkeys(OUTCOMES, Outcome.ERROR))))
+
+
+def test_withheld_points_first_make_up_for_what_safeguards_cost() -> None:
+    lost = dict.fromkeys(("follows_promotion", "follows_second_tick", "repeats_are_fast", "latency"), Outcome.FAIL)
+    score = scored(**lost, answer_follows_version=Outcome.INCONCLUSIVE)
+    found = next(item.points for item in points.skills(score) if item.skill is Skill.PRODUCTION)
+    assert found == points.Range(0, 15 - 4, 65)
+
+
+def test_the_points_of_a_fault_are_a_range_where_some_are_withheld() -> None:
+    found = {item.fault.slot: item.points for item in points.broken(good())}
+    assert found["gate"] == points.Range(0, 20, 20)
+    assert found["cache"] == points.Range(0, 0, 25)
+
+
+@pytest.mark.parametrize("measured", points.UNSEEN)
+def test_a_fault_that_nobody_could_look_at_is_not_said_to_be_there(measured: str) -> None:
+    seen = scored(**dict.fromkeys(OUTCOMES, Outcome.FAIL))
+    unseen = [
+        check.model_copy(update={"result": check.result.model_copy(update={"measured": measured})})
+        for check in seen.checks
+    ]
+    unseen_score = seen.model_copy(update={"checks": tuple(unseen)})
+    assert {item.state for item in points.broken(good(score=seen))} == {"still there"}
+    assert {item.state for item in points.broken(good(score=unseen_score))} == {"unclear"}
+
+
+def test_a_claim_of_which_only_the_component_is_right_does_not_pass_for_a_diagnosis() -> None:
+    found = {item.fault.slot: item.diagnosed for item in points.broken(good())}
+    assert found["gate"] == "gate / resolved_once (only the component is right)"
+    assert found["cache"] == ""
+
+
+@pytest.mark.parametrize(
+    ("measured", "unit", "shown"),
+    [
+        ("2.4", "s", "2.4 s"),
+        ("+0.013", "log loss", "+0.013 log loss"),
+        ("9 of 10", "windows", "9 of 10 windows"),
+        ("1.15 (0.66–1.36)", "ratio", "1.15 (0.66–1.36) ratio"),
+        ("2019-06-27", "date", "2019-06-27"),
+        ("19 rows", "rows", "19 rows"),
+        ("champion 30, previous 32", "", "champion 30, previous 32"),
+        ("not reached", "s", "not reached"),
+        ("", "rows", ""),
+    ],
+)
+def test_what_was_measured_has_its_unit(measured: str, unit: str, shown: str) -> None:
+    result = CheckResult(id="latency", outcome=Outcome.PASS, sentence="", measured=measured, unit=unit)
+    assert numbers.measured(result) == shown
+
+
 def test_lost_points_are_sorted_and_complete() -> None:
     score = good().score
-    found = page.lost(score)
+    found = points.lost(score)
     assert [(entry.item.spec.id, entry.points, entry.withheld) for entry in found] == [
         ("answer_follows_version", -15, 0),
         ("repeats_are_fast", -10, 0),
@@ -293,6 +356,12 @@ def test_a_cell_is_no_formula(tmp_path: Path) -> None:
     assert rows[0]["score_low"] == "39.5"
     assert rows[0]["production"] == "36 of 65"
     assert rows[0]["evaluation"] == rows[0]["data"] == ""
+
+
+def test_a_skill_of_which_points_are_withheld_is_a_range_in_the_table_of_scores(tmp_path: Path) -> None:
+    report.scores_csv([good(score=scored(answer_follows_version=Outcome.ERROR))], tmp_path / "scores.csv")
+    (row,) = csv.DictReader((tmp_path / "scores.csv").open(encoding="utf-8", newline=""))
+    assert row["production"] == "36 to 61 of 65", "the cache's other check stands on it"
 
 
 def test_junit_is_xml_with_a_case_for_each_check() -> None:
