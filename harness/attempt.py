@@ -13,6 +13,7 @@ from harness import variant as variants
 from harness.errors import ExamError, StackError, SubmissionError
 from harness.model import Finding, Record, Site, Stack, Submission, Variant
 from harness.scenario import SCENARIOS, Scenario
+from harness.text import one_line
 from harness.workspace import changes, digests, file_digest, freeze
 
 PAPERS = ("diagnosis.toml", "INCIDENT.md")
@@ -175,8 +176,19 @@ def settle_live(scenario: Scenario, variant: Variant, stack: Stack) -> None:
 
 
 def public_checks(scenario: Scenario, stack: Stack, workspace: Path) -> list[tuple[str, Finding]]:
-    """The scenario's public checks, on a running stack."""
-    found: list[tuple[str, Finding]] = scenario.module("grader.public").public(stack, workspace)
+    """The scenario's public checks, on a running stack.
+
+    Raises ExamError where they end otherwise than with findings: they look at what a candidate is at work on.
+    """
+    try:
+        found: list[tuple[str, Finding]] = scenario.module("grader.public").public(stack, workspace)
+    except ExamError:
+        raise
+    except Exception as exc:  # whatever the scenario's own code raises
+        raise ExamError(
+            f"The public checks broke off: {one_line(f'{type(exc).__name__}: {exc}', 200)}.",
+            "Look whether every service is up, and at the file that you changed last.",
+        ) from exc
     return found
 
 

@@ -24,7 +24,7 @@ from harness.attempt import (
     public_checks,
     rehearsal,
 )
-from harness.errors import UsageError
+from harness.errors import AttemptError, UsageError
 from harness.journal import Journal
 from harness.layout import Layouts, site_in
 from harness.model import Change, Finding, Site
@@ -138,6 +138,8 @@ class Here:
 
     def estimate(self, text: str) -> None:
         """See `Leader.estimate`."""
+        if self.attempt.submitted:
+            raise AttemptError("The attempt is submitted: what was expected before counts.")
         if len(text) > ESTIMATE:
             raise UsageError(f"An estimate has at most {ESTIMATE} characters; this one has {len(text)}.", "Shorten it.")
         keep(self.attempt.model_copy(update={"estimate": text}), self.folder)

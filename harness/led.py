@@ -11,14 +11,12 @@ from typing import Any, Protocol
 import httpx
 
 from harness.attempt import Rehearsal
+from harness.client.ask import CHECK_SECONDS, QUICK_SECONDS, REHEARSE_SECONDS
 from harness.errors import AttemptError, EnvironmentFault, ExamError, StackError, SubmissionError, UsageError
 from harness.model import Change, Finding
 from harness.runtime.inside import places
 from harness.waiting import DeadlinePassed, until
 
-QUICK_SECONDS = 30.0
-CHECK_SECONDS = 180.0
-REHEARSE_SECONDS = 540.0
 ERRORS: Mapping[int, type[ExamError]] = {
     kind.exit_code: kind for kind in (UsageError, EnvironmentFault, SubmissionError, AttemptError)
 }

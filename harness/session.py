@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import cast
 
 from filelock import FileLock
+from pydantic import ValidationError
 
 from harness import grading, report
 from harness import scenario as scenarios
@@ -116,7 +117,14 @@ class Session:
         if (self.home / "submissions" / name).exists():
             raise UsageError(f"An attempt {name!r} was submitted before.", "Take another name with --name.")
         folder.mkdir(parents=True)
+        self._set_aside(self.journal(name).path)
         return folder
+
+    def _set_aside(self, journal: Path) -> None:
+        """Give the journal of an earlier attempt of that name, which was never submitted, a name of its own."""
+        if journal.is_file():
+            taken = len(list(journal.parent.glob(f"{journal.stem}.*.jsonl")))
+            journal.replace(journal.with_suffix(f".{taken + 1}.jsonl"))
 
     def _lay_out_live(self, scenario: Scenario, variant: Variant, folder: Path, ports: Mapping[str, int]) -> StackPlan:
         broken = self.layouts.broken(scenario, variant)
@@ -188,19 +196,28 @@ class Session:
 
     # --- work --------------------------------------------------------------------------------------------------------
 
-    def attempts(self) -> Iterator[Attempt]:
-        """The attempts that last, sorted by name."""
-        for path in sorted((self.home / "attempts").glob("*/attempt.json")):
-            yield Attempt.model_validate_json(path.read_text(encoding="utf-8"))
+    def attempts(self, name: str = "") -> Iterator[Attempt]:
+        """The attempts that last, sorted by name; with a name that one alone, if it lasts.
+
+        Raises AttemptError for one that another version of the harness has begun.
+        """
+        for folder in self._lasting():
+            if name in ("", folder.name):
+                yield _recorded(folder / "attempt.json")
+
+    def _lasting(self) -> list[Path]:
+        """The folders of the attempts that last, also of those that another version has begun."""
+        return sorted(path.parent for path in (self.home / "attempts").glob("*/attempt.json"))
 
     def attempt(self, name: str = "") -> Attempt:
         """An attempt by name, or the only one there is. Raises AttemptError naming those there are."""
-        found = [attempt for attempt in self.attempts() if name in ("", attempt.id)]
+        lasting = [folder.name for folder in self._lasting()]
+        found = [known for known in lasting if name in ("", known)]
         if len(found) == 1:
-            return found[0]
-        known = ", ".join(attempt.id for attempt in self.attempts())
-        if not known:
+            return next(self.attempts(found[0]))
+        if not lasting:
             raise AttemptError("No attempt is under way.", "Run `exam start SCENARIO`.")
+        known = ", ".join(lasting)
         if name:
             raise AttemptError(f"There is no attempt {name!r}; there are: {known}.", "Give one with --name.")
         raise AttemptError(f"Several attempts are under way: {known}.", "Say which with --name.")
@@ -251,7 +268,8 @@ class Session:
     def submit(self, attempt: Attempt, *, at_deadline: bool = False) -> Submission:
         """Freeze workspace and registry into a submission, whole or not at all. Raises AttemptError the second time.
 
-        Where a proctor leads the attempt and froze it before, that is collected.
+        Where a proctor leads the attempt and froze it before, that is collected. Where a submission is whole and a
+        crash came before the attempt's record said so, that one counts.
         """
         with FileLock(self._folder(attempt) / "submit.lock"):
             attempt = self.attempt(attempt.id)
@@ -260,21 +278,26 @@ class Session:
                     f"The attempt {attempt.id!r} is submitted already.", f"Grade it with `exam grade {attempt.id}`."
                 )
             folder = self.home / "submissions" / attempt.id
-            unfinished = folder.with_name(f".{attempt.id}.partial")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            self.leader(attempt).hand_in(unfinished, at_deadline=at_deadline)
-            _, sealed = read_submission(unfinished)
-            known = attempt.model_dump(include={"folder_of_scenario", "public", "laid_out_seconds", "ready_seconds"})
-            sealed = sealed.model_copy(update=known)  # what only this session knows of it
-            (unfinished / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
-            unfinished.replace(folder)
+            if not folder.exists():
+                self._hand_in(attempt, folder, at_deadline)
+            submission, sealed = read_submission(folder)
             keep(sealed, self._folder(attempt))
-        return read_submission(folder)[0]
+        return submission
+
+    def _hand_in(self, attempt: Attempt, folder: Path, at_deadline: bool) -> None:
+        unfinished = folder.with_name(f".{attempt.id}.partial")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self.leader(attempt).hand_in(unfinished, at_deadline=at_deadline)
+        _, sealed = read_submission(unfinished)
+        known = attempt.model_dump(include={"folder_of_scenario", "public", "laid_out_seconds", "ready_seconds"})
+        sealed = sealed.model_copy(update=known)  # what only this session knows of it
+        (unfinished / "sealed.json").write_text(sealed.model_dump_json(indent=1), encoding="utf-8")
+        unfinished.replace(folder)
 
     def _collect_frozen(self, name: str) -> None:
         """Collect what a proctor has frozen meanwhile and nobody has asked for yet."""
-        for attempt in self.attempts():
-            if name in ("", attempt.id) and not attempt.submitted and self.leader(attempt).frozen():
+        for attempt in self.attempts(name):
+            if not attempt.submitted and self.leader(attempt).frozen():
                 self.submit(attempt)
 
     # --- grade and report --------------------------------------------------------------------------------------------
@@ -333,13 +356,14 @@ class Session:
     # --- down --------------------------------------------------------------------------------------------------------
 
     def unsubmitted(self, name: str) -> bool:
-        """Whether ending this attempt loses what was done in it. One whose proctor does not answer counts as such."""
-        for attempt in self.attempts():
-            if attempt.id == name and not attempt.submitted:
-                with suppress(ExamError):
-                    return not self.leader(attempt).frozen()
-                return True
-        return False
+        """Whether ending this attempt loses what was done in it.
+
+        One whose proctor does not answer counts as such, and so does one of another version.
+        """
+        try:
+            return any(not attempt.submitted and not self.leader(attempt).frozen() for attempt in self.attempts(name))
+        except ExamError:
+            return True
 
     def down(self, name: str) -> None:
         """End what runs of an attempt and remove it; its submission, journal and reports stay.
@@ -380,7 +404,7 @@ class Session:
             found = left_over(str(self.home))
         except EnvironmentFault:
             return []
-        live = {str(self._folder(attempt) / "run") for attempt in self.attempts()}
+        live = {str(folder / "run") for folder in self._lasting()}
         return [folder for folder in found if folder not in live]
 
     def clean(self) -> list[str]:
@@ -400,6 +424,16 @@ class Session:
 
     def _folder(self, attempt: Attempt) -> Path:
         return self.home / "attempts" / attempt.id
+
+
+def _recorded(path: Path) -> Attempt:
+    try:
+        return Attempt.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as exc:
+        raise AttemptError(
+            f"{path.parent.name!r} was begun by another version of the harness.",
+            f"Go on with that version, or end it with `exam down {path.parent.name} --yes`.",
+        ) from exc
 
 
 def runtime_named(name: str, home: Path) -> Runtime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from functools import wraps
 from importlib import metadata
@@ -13,7 +14,7 @@ from click.exceptions import Abort
 from rich.console import Console
 
 from harness import console
-from harness.errors import ExamError
+from harness.errors import EnvironmentFault, ExamError
 from harness.session import Session, default_home
 
 app = typer.Typer(
@@ -66,6 +67,10 @@ def command(whose: str, example: str) -> Callable[[F], F]:
                 return function(*args, **kwargs)
             except ExamError as exc:
                 fail(exc)
+            except OSError as exc:
+                if exc.errno == errno.EPIPE:  # `exam list | head`: typer ends it in silence
+                    raise
+                fail(EnvironmentFault(f"This machine did not do it: {exc}.", "Mend that, and run the command again."))
             except (KeyboardInterrupt, Abort):
                 console.err.print("Stopped.")
                 raise typer.Exit(130) from None

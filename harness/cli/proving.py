@@ -87,7 +87,13 @@ def _conclude(cells: Sequence[proof.Cell], unshown: Sequence[str], lines: Consol
 
 
 def _named(plan: proof.Plan, names: Sequence[str], shown: Sequence[proof.Row]) -> list[proof.Row]:
-    """The rows whose name begins so; without names all that the runtime must show."""
+    """The rows whose name begins so; without names all that the runtime must show.
+
+    Raises UsageError for a name with which none begins: a proof that leaves it out would hold.
+    """
+    for name in names:
+        if not any(row.id.startswith(name) for row in plan.rows):
+            raise UsageError(f"No row's name begins with {name!r}.", "Run `exam prove SCENARIO --dry` to see them.")
     return [row for row in plan.rows if any(row.id.startswith(name) for name in names)] if names else list(shown)
 
 

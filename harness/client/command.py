@@ -246,4 +246,7 @@ def main(words: Sequence[str]) -> int:
     except BrokenPipeError:  # `exam logs serving | head`
         sys.stderr.close()
         return 0
+    except OSError as exc:
+        fail(f"The box did not do it: {exc}.", "Mend that, and run the command again.")
+        return EnvironmentFault.exit_code
     return code

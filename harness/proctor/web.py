@@ -85,31 +85,33 @@ class PromptProtocol(H11Protocol):
 class BadBody(Exception):
     """A request's body that is none."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, next_step: str) -> None:
         super().__init__(sentence)
         self.status = status
+        self.next_step = next_step
 
 
 async def body_of(request: Request, kind: type[B]) -> B:
     """The body as a record. Raises BadBody for one that is too large, too slow, or not what is asked for."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise BadBody(415, "The body must be JSON: say so in Content-Type.")
+        raise BadBody(415, "The body must be JSON.", "Send it with `Content-Type: application/json`.")
     content = b""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 content += chunk
                 if len(content) > BODY_BYTES:
-                    raise BadBody(413, f"The body has more than {BODY_BYTES} bytes.")
+                    raise BadBody(413, f"The body has more than {BODY_BYTES} bytes.", "Shorten it.")
         return kind.model_validate(json.loads(content or b"{}"))
     except TimeoutError as exc:
-        raise BadBody(408, f"The body did not come within {BODY_SECONDS:.0f} s.") from exc
+        raise BadBody(408, f"The body did not come within {BODY_SECONDS:.0f} s.", "Send it at once.") from exc
     except ValidationError as exc:
         first = exc.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadBody(400, plain(f"{place}: {first['msg']}", SENTENCE)) from exc
+        next_step = "Shorten it." if first["type"] == "string_too_long" else "Send what is asked for, and nothing else."
+        raise BadBody(400, plain(f"{place}: {first['msg']}", SENTENCE), next_step) from exc
     except (ValueError, RecursionError, ClientDisconnect) as exc:
-        raise BadBody(400, "The body is not JSON.") from exc
+        raise BadBody(400, "The body is not JSON.", "Send a JSON object.") from exc
 
 
 class Desk:
@@ -199,7 +201,7 @@ def _answered(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except BadBody as exc:
-            return _error(exc.status, str(exc), "See docs/containers.md for what a request looks like.", 2)
+            return _error(exc.status, str(exc), exc.next_step, 2)
         except ExamError as exc:
             status = next((code for kind, code in STATUS.items() if isinstance(exc, kind)), 500)
             return _error(status, plain(str(exc), SENTENCE), exc.next_step, exc.exit_code)

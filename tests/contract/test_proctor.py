@@ -221,6 +221,7 @@ def test_a_body_that_is_none_is_refused(attempt_for_bodies: Led, content: bytes,
     answer = httpx.post(url, content=content, headers={"Content-Type": kind})
     assert answer.status_code == status
     assert set(answer.json()) == {"error", "next_step", "exit_code"}
+    assert answer.json()["next_step"], "a candidate in the box has no more than this to go by"
 
 
 @pytest.fixture(scope="module")

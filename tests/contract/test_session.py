@@ -178,6 +178,49 @@ def test_a_late_submission_is_late_also_where_its_journal_is_not(session: Sessio
     assert [event.kind for event in Journal(journal).read()] == kinds
 
 
+def test_a_submission_that_a_crash_left_whole_counts(session: Session) -> None:
+    attempt = started(session)
+    first = session.submit(attempt)
+    record = session.home / "attempts" / "a" / "attempt.json"  # a crash may come before it is written anew
+    record.write_text(attempt.model_dump_json(), encoding="utf-8")
+    (session.leader(attempt).workspace / "word.txt").write_text("later", encoding="utf-8")
+    assert session.submit(attempt).sha256 == first.sha256
+    assert session.attempt("a").submitted
+    assert [event.kind for event in session.journal("a").read()].count("submitted") == 1
+
+
+def test_an_attempt_does_not_go_on_with_the_journal_of_an_earlier_one(session: Session) -> None:
+    for word in ("first", "second", "third"):
+        attempt = started(session)
+        session.leader(attempt).estimate(word)
+        assert [event.kind for event in session.journal("a").read()] == ["started", "estimated"]
+        session.down("a")
+    journals = session.home / "journals"
+    kept = [Journal(journals / name).read()[1].data["text"] for name in ("a.1.jsonl", "a.2.jsonl", "a.jsonl")]
+    assert kept == ["first", "second", "third"]
+
+
+def test_nothing_is_estimated_once_it_is_submitted(session: Session) -> None:
+    session.submit(started(session))
+    with pytest.raises(AttemptError, match="submitted"):
+        session.leader(session.attempt("a")).estimate("too late to say")
+
+
+def test_an_attempt_of_another_version_keeps_no_other_from_going_on(session: Session) -> None:
+    started(session)
+    other = session.home / "attempts" / "b"
+    other.mkdir()
+    (other / "attempt.json").write_text('{"id": "b", "words": 12}', encoding="utf-8")
+    with pytest.raises(AttemptError, match="'b' was begun by another version"):
+        session.attempt("b")
+    assert session.attempt("a").id == "a"
+    assert session.unsubmitted("b"), "nobody can say that nothing is lost"
+    session.submit(session.attempt("a"))
+    session.down("a")
+    session.down("b")
+    assert session.names() == []
+
+
 def test_a_name_in_use_is_refused(session: Session) -> None:
     started(session)
     with pytest.raises(UsageError, match="already"):

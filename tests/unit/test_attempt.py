@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness import scenario as scenarios
 from harness import variant as variants
-from harness.attempt import Attempt, begun, is_public
-from harness.errors import UsageError
+from harness.attempt import Attempt, begun, is_public, public_checks
+from harness.errors import ExamError, UsageError
+from harness.model import Stack
 from harness.runtime.inside import places
 from harness.scenario import Scenario
 from harness.session import Session
@@ -65,3 +68,18 @@ def test_a_private_one_that_is_gone_is_not_replaced_by_a_public_one(tmp_path: Pa
         assert "--scenarios FOLDER" in refused.value.next_step
     named = Session(tmp_path / "home", [tiny_root, scenarios.SCENARIOS])
     assert named.scenario_of(gone).folder == scenarios.SCENARIOS / "stale_predictions"
+
+
+class Unlooked:
+    """A stack that public checks need not look at."""
+
+    name = "live"
+
+
+def test_public_checks_that_break_off_are_told_in_a_sentence(tiny: Scenario, tmp_path: Path) -> None:
+    """They read what a candidate is at work on, and an author's checks may not be ready for all of that."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny.folder, folder)
+    (folder / "grader" / "public.py").write_text("def public(stack, workspace):\n    return {}['hour']\n")
+    with pytest.raises(ExamError, match="broke off: KeyError: 'hour'"):
+        public_checks(Scenario(folder, tiny.spec), cast(Stack, Unlooked()), tmp_path)

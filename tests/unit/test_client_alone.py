@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from harness.client import command, show
 from harness.client.box import last_lines
+from harness.errors import EnvironmentFault
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("__init__.py", "errors.py", "text.py", "waiting.py", "client")
@@ -68,3 +70,16 @@ def test_a_log_is_shown_from_its_end(tmp_path: Path) -> None:
     log.write_bytes(b"x" * 3_000_000 + b"\none\ntwo\n\xff\n")
     assert last_lines(log, 3) == ["one", "two", "\ufffd"]
     assert last_lines(tmp_path / "none.log", 3) == []
+
+
+def test_what_the_box_cannot_do_is_a_sentence_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def brief(_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "word.txt")
+
+    monkeypatch.setattr(command, "brief", brief)
+    assert command.main(["brief"]) == EnvironmentFault.exit_code
+    said = capsys.readouterr().err
+    assert "No space left on device: 'word.txt'" in said
+    assert len(said.splitlines()) == 2, "one sentence and the next step"
