@@ -16,6 +16,9 @@ MISSING = float("nan")
 OLDEST_FEATURES, OLDEST_MODEL = 3, 45
 """Days before the business date: what the brief allows for features, and for the end of a model's training."""
 
+PART = slice(150, 350)
+"""Rows of a window whose answers are stale where only a part is: what one of two or three workers answers."""
+
 DRIFTS: tuple[Defect, ...] = (
     ("temp_f", "celsius at LGA", at("LGA", "temp_f", lambda x: ((x - 32) / 1.8).round(1))),
     ("humid_pct", "0 instead of missing, 40 %", some("humid_pct", 0.4, 0.0)),
@@ -24,7 +27,7 @@ DRIFTS: tuple[Defect, ...] = (
     ("distance_mi", "kilometres", lambda rows, _: (rows["distance_mi"] * 1.609).round(1)),
     ("pressure_mb", "missing, 40 %", some("pressure_mb", 0.4, MISSING)),
     ("visib_mi", "missing, all", some("visib_mi", 1.1, MISSING)),
-    ("temp_f", "missing, 40 %", some("temp_f", 0.4, MISSING)),
+    ("origin", "JFK, 70 %", some("origin", 0.7, "JFK")),
     ("carrier", "an unknown code, 40 %", some("carrier", 0.4, "??")),
     ("carrier_late_rate", "percent", lambda rows, _: rows["carrier_late_rate"] * 100),
 )
@@ -38,7 +41,7 @@ def write_windows(folder: Path, rows: pd.DataFrame, risk: Risk, about: Mapping[s
     said |= {"feature_date": str(about["today"] - timedelta(days=1)), "business_date": str(about["today"])}
     maker = Maker(rows, inputs, risk, said, about["today"], np.random.default_rng(about["seed"]))
     made = _as_old_as_may_be(defects.clean(maker), maker) + defects.each_changed(maker, "drift", DRIFTS)
-    made += [*_features_stale(maker), *defects.model_stale(maker), _model_just_stale(maker)]
+    made += [*_features_stale(maker), *_model_stale(maker), _model_just_stale(maker)]
     defects.write_windows(folder, [*made, *defects.quality(maker), _reordered(maker)])
 
 
@@ -62,10 +65,25 @@ def _model_just_stale(maker: Maker) -> Window:
     return "model_stale", None, f"D-{OLDEST_MODEL + 1}", maker.window(maker.draw(), **said)
 
 
+def _model_stale(maker: Maker) -> list[Window]:
+    """Answers of an old model; in one window only a part of them is."""
+    whole, partly, *others = defects.model_stale(maker)
+    return [whole, _in_part(partly, maker), *others]
+
+
+def _in_part(window: Window, maker: Maker) -> Window:
+    """What is said of a window's answers holds of a part of them; of the others what holds in a clean window."""
+    kind, subject, what, frame = window
+    fresh = frame.assign(**maker.said)
+    parts = [fresh.iloc[: PART.start], frame.iloc[PART], fresh.iloc[PART.stop :]]
+    return kind, subject, f"{what}, 40 %", pd.concat(parts)
+
+
 def _features_stale(maker: Maker) -> list[Window]:
-    made: list[Window] = [
+    just, partly, long = (
         ("features_stale", None, f"D-{n}", maker.window(maker.draw(), feature_date=maker.day(n)))
         for n in (OLDEST_FEATURES + 1, 5, 30)
-    ]
+    )
+    made: list[Window] = [just, _in_part(partly, maker), long]
     none = maker.draw().assign(carrier_late_rate=MISSING, origin_late_rate=MISSING)
     return [*made, ("features_stale", None, "none", maker.window(none, feature_date=None))]

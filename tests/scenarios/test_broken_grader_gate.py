@@ -84,7 +84,7 @@ def night(decision: str, champion: str) -> Any:
         ("held", "8", 0.13, True),  # a gate may ask for more than the margin
         ("promoted", "9", 0.01, True),  # far better
         ("promoted", "8", 0.01, False),
-        ("held", "8", 0.01, False),
+        ("held", "8", 0.01, True),  # far better, but a constant is better still: a gate may ask for that, too
     ],
 )
 def test_a_night_promotes_what_is_better_than_its_champion_and_nothing_else(
@@ -92,6 +92,14 @@ def test_a_night_promotes_what_is_better_than_its_champion_and_nothing_else(
 ) -> None:
     judged = gated.night_gated(night(decision, champion), made(declared()), np.full(700, standing))
     assert judged.ok is ok, judged.sentence
+
+
+def test_a_night_does_not_hold_back_what_is_far_better_and_beats_a_constant() -> None:
+    rows = declared()
+    rows["p_late"] = np.where(rows["late"] == 1, 0.4, 0.2)
+    judged = gated.night_gated(night("held", "8"), made(rows), np.full(700, 0.01))
+    assert not judged.ok
+    assert "held back" in judged.sentence
 
 
 def test_a_gain_of_one_day_is_luck_that_a_gate_may_doubt() -> None:

@@ -32,6 +32,9 @@ FURTHEST = '"distance_mi": _within(50, 6000, nullable=False),\n'
 FURTHER = '"distance_mi": _within(50, 8500, nullable=False),  # Honolulu was refused\n'
 
 COLUMN = {"temp": "temp_f", "wind": "wind_mph", "distance": "distance_mi"}
+ALSO = {"distance": ("poisoned_source_quarantined", "quarantine_recovers")}
+"""Checks that fail by nature with a fault: a range that lets kilometres pass lets more pass than the brief allows."""
+
 WINDOW_DAYS = 14
 
 
@@ -47,7 +50,7 @@ def draw(name: str, form: str, _: random.Random, values: Values) -> DrawnFault:
         pointers=(DELIVERIES, f"feeds/{change['source']}/*", TABLE, LOG),
         symptom=f"Since {change['from']} the {name} of {change['source']} is in {change['unit']}, and taken as if not.",
         shows_in=("units_converted", "paired_units_agree"),
-        also_breaks=("served_features_drift",),
+        also_breaks=("served_features_drift", *ALSO.get(name, ())),
     )
 
 

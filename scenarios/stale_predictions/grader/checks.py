@@ -34,7 +34,7 @@ PHASES = (
     Phase("a night and the gate", (*nights.NIGHT, *nights.GATE), nights.night),
     Phase("a night without its feed", (*nights.MISSING, nights.LINEAGE), nights.missing_feed),
     Phase("a night of other code", (nights.LINEAGE,), nights.other_code),
-    Phase("the first days of a month", partitions.ORDER, partitions.first_days_of_a_month),
+    Phase("days of another month", partitions.ORDER, partitions.days_of_another_month),
 )
 
 

@@ -76,6 +76,14 @@ def relabelled(delivery: Delivery, number: int, share: float, rng: random.Random
     return replace(delivery, number=number, flights=chosen.assign(arr_delay_min=minutes), weather=None)
 
 
+def taken_back(standing: Delivery, anew: Delivery) -> Delivery:
+    """A delivery after `anew` with the rows that it changed as they were `standing` before."""
+    flights, changed = _flights(standing), _flights(anew)
+    keys = set(zip(changed["carrier"], changed["flight"], strict=True))
+    were = flights[[key in keys for key in zip(flights["carrier"], flights["flight"], strict=True)]]
+    return replace(anew, number=anew.number + 1, flights=were.reset_index(drop=True))
+
+
 def with_late_rows(delivery: Delivery, known: pd.DataFrame, count: int, rng: random.Random) -> Delivery:
     """A later delivery with `count` flights more, under numbers that the day's `known` flights do not have."""
     like = known.loc[rng.sample(list(known.index), count)]
@@ -181,6 +189,10 @@ POISONS: Mapping[str, Callable[[Delivery], Files]] = {
     "a wind of 300 mph": _value("weather", "wind_mph", 300.0),
     "a distance of 9000 mi": _value("flights", "distance_mi", 9000.0),
     "an arrival 4000 minutes late": _value("flights", "arr_delay_min", 4000.0),
+    "a distance of 7000 mi": _value("flights", "distance_mi", 7000.0),
 }
-FILES, VALUES = list(POISONS)[:4], list(POISONS)[4:]
+FILES, VALUES = list(POISONS)[:4], list(POISONS)[4:9]
 """Rules about files and keys, and rules about values: a tick breaks one of each."""
+
+TOO_FAR = "a distance of 7000 mi"
+"""A rule about values that a code breaks which lets Honolulu pass in kilometres."""

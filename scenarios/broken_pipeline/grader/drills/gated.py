@@ -40,6 +40,8 @@ Floats = NDArray[np.float64]
 def night_gated(night: Night, made: Made, standing: Floats) -> Judged:
     """A night without --challenger promoted its version only where that is better, and held no far better one back.
 
+    A gate may ask that a version beats a constant on its holdout; one that does not may be held for that.
+
     `standing` are the champion's risks on the rows that `made`, the night's version, declares as its holdout.
     """
     if made.declared.problem:
@@ -62,11 +64,20 @@ def night_gated(night: Night, made: Made, standing: Floats) -> Judged:
 def _wrong(night: Night, made: Made, gain: float, error: float) -> str:
     if night.promoted and gain < MARGIN - ROUNDED:
         return "promoted"
-    if not night.promoted and gain > max(CLEAR, MARGIN + ERRORS * error):
+    if not night.promoted and gain > max(CLEAR, MARGIN + ERRORS * error) and beats_a_constant(made.declared.rows):
         return "held back"
     if night.promoted and night.after.champion != made.version.version:
         return f"made version {night.after.champion} champion and not"
     return ""
+
+
+def beats_a_constant(rows: pd.DataFrame) -> bool:
+    """Whether the risks that a version declares have a lower log loss than the share of late flights among its rows."""
+    late = rows["late"].to_numpy(dtype=float)
+    own, constant = (
+        training.losses(late, p) for p in (rows["p_late"].to_numpy(dtype=float), np.full(len(late), late.mean()))
+    )
+    return bool(own.mean() < constant.mean())
 
 
 def error_over_days(days: pd.Series, gains: Floats) -> float:

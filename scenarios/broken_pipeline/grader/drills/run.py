@@ -20,7 +20,7 @@ from scenario_base.drills.pair import FOLLOW_S
 from scenario_base.drills.rows import Row
 
 from harness.errors import BadAnswer, StackError
-from harness.model import Bench, Finding, Stack
+from harness.model import Bench, Finding, Stack, Variant
 from harness.probes.http import ask
 from harness.probes.registry import Version
 from harness.probes.wait import until
@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 HIDDEN_DIGEST = "0000000 not to be found for a while"
 """What a drill puts in the place of a version's digests, so that the same data is trained on once more."""
+
+FURTHER, VALIDATION = "units/distance_unconverted", "validation"
 
 PINNED_S = 2.0
 """A serving that follows nothing is not waited for."""
@@ -109,7 +111,9 @@ class Run:
     def __post_init__(self) -> None:
         bench = self.pair.bench
         self.skies, self.models = Skies(bench.site.private), Models(bench.site.private)
-        self.plan = Plan(bench.variant.values, self.pair.seed, bench.variant.business_date)
+        self.plan = Plan(
+            bench.variant.values, self.pair.seed, bench.variant.business_date, _range_widened(bench.variant)
+        )
         self._compared: dict[tuple[str, str], Compared] = {}
 
     @property
@@ -259,12 +263,16 @@ class Run:
         return Made(as_of, version, run, declared, inputs, self.ticks[tick].tables.of(stack))
 
     def made_by_night(self, name: str, tick: str) -> None:
-        """Keep the version that a tick's night trained as `name`, by its report where it registered none."""
+        """Keep the version that a tick's night trained as `name`; where it registered none, by its report.
+
+        Where that names none either, what it would train may be champion already.
+        """
 
         def each(stack: Stack) -> Made:
             night = self.ticks[tick].nights.of(stack)
             made = max((int(version.version) for version in night.made), default=None)
-            number = str(night.report.get("challenger") or "") if made is None else str(made)
+            found = night.report.get("challenger") or night.after.champion or ""
+            number = str(found) if made is None else str(made)
             return self.of_version(stack, self._version(stack, number), night.day, tick)
 
         self.made[name] = seen(self.pair, each)
@@ -280,6 +288,13 @@ class Run:
         if declared is not None:
             found.append(declared)
         return max(found, key=lambda each: each.largest, default=None)
+
+
+def _range_widened(variant: Variant) -> bool:
+    """Whether the variant's code lets longer distances pass than the brief, and no fault of validation is graded."""
+    return any(fault.id == FURTHER for fault in variant.faults) and all(
+        fault.slot != VALIDATION for fault in variant.faults
+    )
 
 
 def first_wrong(*judged: Judged) -> Judged:

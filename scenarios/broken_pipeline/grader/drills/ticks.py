@@ -4,7 +4,7 @@ first    D+1. Other units at other sources than in the story, and back again whe
          look like Celsius; a day of doubled volume; a number that leaves two airports; values missing within the rules;
          one source's times at another offset; two routes of another distance, one by the day's own rows and one by rows
          of the day before that come anew; labels changed and rows late on days of the holdout.
-second   D+2. Two sources break a published rule each, the third does not.
+second   D+2. The labels of the first tick are taken back; two sources break a published rule each, the third does not.
 third    D+3. The one of the two with a wrong value is mended; two sources lack temperature or humidity in more than
          half of the hours.
 """
@@ -129,9 +129,12 @@ def _place(path: str) -> tuple[str, date]:
 
 
 class Plan:
-    """Draws the three ticks; `known` is what has been delivered, `coming` what the story would deliver on a night."""
+    """Draws the three ticks; `known` is what has been delivered, `coming` what the story would deliver on a night.
 
-    def __init__(self, values: Mapping[str, Any], seed: str, today: date) -> None:
+    `too_far`: whether the rule about values that is broken is the one of alter.TOO_FAR.
+    """
+
+    def __init__(self, values: Mapping[str, Any], seed: str, today: date, too_far: bool = False) -> None:
         self._today = today
         self._rng = random.Random(f"{seed}/ticks")
         changes = values["unit_changes"]
@@ -140,7 +143,8 @@ class Plan:
         self._ours: set[tuple[str, date]] = set()
         poisoned = self._rng.sample(feeds.SOURCES, 2)
         rules = (self._rng.choice(alter.FILES), self._rng.choice(alter.VALUES))
-        self._poisons = dict(zip(poisoned, rules, strict=True))
+        self._poisons = dict(zip(poisoned, (rules[0], alter.TOO_FAR) if too_far else rules, strict=True))
+        self._taken_back: list[Delivery] = []
 
     # --- first tick -------------------------------------------------------------------------------------------------
 
@@ -222,6 +226,7 @@ class Plan:
                 standing = self._standing(known, source, day)
                 anew = alter.relabelled(standing, self._next(known, source, day), RELABELLED_SHARE, self._rng)
                 changed.append(_changes(standing, anew))
+                self._taken_back.append(alter.taken_back(standing, anew))
                 if before == RELABELLED[-1] and standing.flights is not None:
                     counts[len(night.more)] = len(changed[-1])
                     anew = alter.with_late_rows(anew, standing.flights, LATE_ROWS, self._rng)
@@ -272,6 +277,8 @@ class Plan:
         for source, delivery in deliveries.items():
             rule = self._poisons.get(source)
             files |= alter.POISONS[rule](delivery) if rule else written(delivery)
+        for delivery in self._taken_back:
+            files |= written(delivery)
         self._ours |= {(source, day) for source in self._poisons}
         good = next(source for source in feeds.SOURCES if source not in self._poisons)
         return Second(day, files, self._poisons, good)
@@ -280,7 +287,7 @@ class Plan:
         """See the module's docstring. `of_second` is the story's, before rules were broken."""
         day, before = self._today + timedelta(days=2), self._today + timedelta(days=1)
         night = Night(_of_night(story, day))
-        mended = next(source for source, rule in self._poisons.items() if rule in alter.VALUES)
+        mended = next(source for source, rule in self._poisons.items() if rule not in alter.FILES)
         night.more.append(replace(_of_night(of_second, before)[mended], number=2))
         bursts = dict(zip(self._rng.sample(feeds.SOURCES, 2), ("humid_pct", "temp_f"), strict=True))
         for source, column in bursts.items():

@@ -15,6 +15,7 @@ from harness.model import Finding, Stack
 from harness.probes.answers import Answer
 from harness.probes.http import ask
 
+from . import features
 from .pair import Pair
 
 ASKED = 30
@@ -22,7 +23,7 @@ ASKED_WIDELY, A_BATCH, TIMES = 160, 20, 6
 """Questions that are repeated under load: more than a window has, so that none comes twice in it. They are asked in
 batches, each so often that of three workers with memories of their own nine in ten know it."""
 
-VERSION = "answer_follows_version"
+VERSION, FEATURES = "answer_follows_version", "answer_follows_features"
 ROUNDS = 4
 PARTLY_S = 8.0
 """Serving that follows on some workers does so within two polls of a healthy one."""
@@ -37,21 +38,22 @@ CALLS = 4
 
 @dataclass
 class Repeats:
-    """The rows that are asked again and again, and the last right answers to them."""
+    """The rows that are asked again and again, and the last right answers to them.
+
+    `boots` is how often the candidate's serving had been restarted when they were first asked: a restart may empty what
+    it remembers.
+    """
 
     rows: Sequence[Row]
     last: Sequence[Answer] = field(default_factory=tuple)
+    boots: int = 0
 
 
 def prime(pair: Pair) -> Repeats:
-    """Ask new rows twice on both stacks, so that any cache holds their answers."""
+    """Ask new rows on both stacks, often enough for the memories of all workers."""
     rows = pair.fresh(ASKED)
-
-    def twice(stack: Stack) -> Sequence[Answer]:
-        _ask(stack, rows)
-        return _ask(stack, rows)
-
-    return Repeats(rows, pair.both(twice).reference)
+    answers = pair.both(lambda stack: [_ask(stack, rows) for _ in range(TIMES)][-1])
+    return Repeats(rows, answers.reference, len(pair.restarted))
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,13 @@ def prime_widely(pair: Pair) -> Asked:
 
 
 def again(pair: Pair, repeats: Repeats, what: str) -> tuple[list[str], Both[list[Answer]]]:
-    """Ask the rows again on both stacks; returns what is wrong with the candidate's answers, and all answers.
+    """Ask the rows again on both stacks, each alone, so that every worker is met.
+
+    Returns what is wrong with the candidate's answers, and all answers.
 
     Raises RuntimeError when fewer than MOST of the reference's answers moved: then the drill says nothing.
     """
-    answers = pair.both(lambda stack: _ask(stack, repeats.rows))
+    answers = pair.both(lambda stack: pair.ask_each(stack, repeats.rows))
     if repeats.last:
         pairs = zip(answers.reference, repeats.last, strict=True)
         moved = sum(abs(new.p_late - old.p_late) > MOVED for new, old in pairs)
@@ -117,7 +121,7 @@ def _mixed(pair: Pair, repeats: Repeats, new: str) -> Finding:
     """
     share = _share_of_new(pair, new)
     if not share:
-        return _unseen(pair, new)
+        return _unseen(pair, VERSION, f"Serving never answers with version {new} without a restart")
     right = {answer.row_id: answer.p_late for answer in _ask(pair.reference, repeats.rows)}
     said = [answer for _ in range(ROUNDS) for answer in ask_each(pair.candidate, repeats.rows)]
     fresh = [answer for answer in said if answer.model.version == new]
@@ -139,30 +143,41 @@ def _share_of_new(pair: Pair, new: str) -> float:
     return 0.0
 
 
-def _unseen(pair: Pair, new: str) -> Finding:
-    drawn = any(VERSION in fault.shows_in for fault in pair.bench.variant.faults)
-    sentence = f"Serving never answers with version {new} without a restart, so no repeated row shows what it keeps"
+def _unseen(pair: Pair, check: str, why: str) -> Finding:
+    drawn = any(check in fault.shows_in for fault in pair.bench.variant.faults)
     given = "; it was given with a fault that would show here." if drawn else "."
-    return Finding(not drawn, sentence + given, "not seen")
+    return Finding(not drawn, f"{why}, so no repeated row shows what it keeps{given}", "not seen")
 
 
-def follows_features(pair: Pair, repeats: Repeats) -> None:
-    """Record answer_follows_features: the rates changed between; then the same flights depart at another time.
+def follows_features(pair: Pair, repeats: Repeats, levels: Sequence[int]) -> None:
+    """Record answer_follows_features: the rates change between; then the same flights depart at another time.
 
-    That is another hour of the day, and the same minute of the day after.
+    That is another hour of the day, and the same minute of the day after. `levels` are marks of rates. Where serving
+    was restarted since the rows were first asked, be it to follow the alias or the first level, they are asked anew for
+    the next: a restart may have emptied what it remembers. Where each level takes one, see `_unseen`.
     """
-    check = "answer_follows_features"
+    for level in levels:
+        features.lay(pair, level)
+        features.await_level(pair, level)
+        if len(pair.restarted) == repeats.boots:
+            _repeated_elsewhen(pair, repeats)
+            return
+        repeats = prime(pair)
+    pair.bench.record(FEATURES, _unseen(pair, FEATURES, "Answers follow features only after a restart"))
+
+
+def _repeated_elsewhen(pair: Pair, repeats: Repeats) -> None:
     departures = {
         "under the new features": repeats,
         "at another hour": Repeats([at_another_hour(row) for row in repeats.rows]),
         "a day later": Repeats([a_day_later(row) for row in repeats.rows]),
     }
     for when, asked in departures.items():
-        wrong, answers = again(pair, asked, check)
-        found = _finding(pair, check, wrong, answers, len(asked.rows), when)
+        wrong, answers = again(pair, asked, FEATURES)
+        found = _finding(pair, FEATURES, wrong, answers, len(asked.rows), when)
         if wrong:
             break
-    pair.bench.record(check, found)
+    pair.bench.record(FEATURES, found)
 
 
 def a_day_later(row: Row) -> Row:

@@ -34,6 +34,9 @@ EXPIRED = "features_expired"
 ASKED = 12
 """New questions, each on a fresh connection, that must all show the partition."""
 
+AROUND = (0, -2, -1, 1, 2, -28)
+"""The partitions that the right one must come before, in days from it and in the order in which they are written."""
+
 _FOLDER = re.compile(r"features/date=(\d+)-(\d+)-(\d+)/")
 
 
@@ -226,22 +229,31 @@ def next_day(pair: Pair, mark: int) -> Callable[[Stack], Finding]:
     return probe
 
 
-def order(pair: Pair) -> Callable[[Stack], Finding]:
-    """A business date early in a month, older partitions written after the right one, and two from the future.
+def order(pair: Pair, dates: Sequence[date]) -> Callable[[Stack], Finding]:
+    """On each of these business dates: older partitions written after the right one, and two from the future.
 
-    By text, by day of the month, by age on disk or without an upper bound, another partition than D-1 comes first.
+    By text, by day of the month, by age on disk or without an upper bound, another partition than D-1 comes first. The
+    probe moves the stack's business date.
     """
     names = keys(pair)
 
     def probe(stack: Stack) -> Finding:
-        day = pair.today - timedelta(days=1)
-        for mark, after in enumerate((0, -2, -1, 1, 2, -28), 20):
-            put(stack, day + timedelta(days=after), rates(names, mark))
-        drop_other_spellings(stack)
-        settle(pair, stack, shows(day, rates(names, 20)), lambda n: pair.moved_for(stack, n, pair.today))
-        return Finding(True, f"On {pair.today} all {ASKED} answers use the partition of {day}.", str(day))
+        for mark, today in zip((20, 26), dates, strict=True):
+            stack.advance_day(today, {})
+            _order_on(pair, stack, today, {after: rates(names, mark + n) for n, after in enumerate(AROUND)})
+        days = " and ".join(str(today) for today in dates)
+        return Finding(True, f"On {days} all {ASKED} answers use the partition of the day before.", days)
 
     return probe
+
+
+def _order_on(pair: Pair, stack: Stack, today: date, values: Mapping[int, Mapping[str, float]]) -> None:
+    """Raises BadAnswer where answers do not use the partition of the day before, of those so many days from it."""
+    day = today - timedelta(days=1)
+    for after, content_of in values.items():
+        put(stack, day + timedelta(days=after), content_of)
+    drop_other_spellings(stack)
+    settle(pair, stack, shows(day, values[0]), lambda n: pair.moved_for(stack, n, today))
 
 
 def incomplete(pair: Pair) -> Callable[[Stack], Finding]:
@@ -281,7 +293,7 @@ def is_expired(alert: Mapping[str, Any]) -> bool:
 
 
 def expired(pair: Pair, said: Mapping[str, Counter[str]]) -> Callable[[Stack], Finding]:
-    """Only partitions older than D-3: rates and feature_date are null, and an alert says so.
+    """Only partitions older than D-3: within 30 s, without a restart, rates and feature_date are null, and it is said.
 
     `said` holds the alerts by stack from before any drill. Until here one partition was valid at any time: who has said
     since that features are expired says it whether they are or not.
@@ -298,7 +310,7 @@ def expired(pair: Pair, said: Mapping[str, Counter[str]]) -> Callable[[Stack], F
         if early:
             sentence = f"{early} alerts features_expired were written while a partition was valid."
             return Finding(False, sentence, f"{early} too early")
-        settle(pair, stack, shows(None, None))
+        _await(pair, stack, shows(None, None), FOLLOW_S)
         evidence: list[dict[str, Any]] = []
 
         def alerted() -> str | None:

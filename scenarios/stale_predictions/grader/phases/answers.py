@@ -13,7 +13,7 @@ from harness.probes.http import ask
 from ..drills import cache, features, logged
 from ..drills.run import Run
 
-L1, L2 = 10, 11
+L1, L2, L3 = 10, 11, 12
 """Marks of the rates that the phases write (see `features.rates`); the drills of partitions have 1-3 and 20-50."""
 
 REPEAT_RATE, REPEAT_LIMIT, REPEAT_S = 15.0, 1.6, 6.0
@@ -156,5 +156,4 @@ def rollback_and_cache(run: Run) -> None:
     if bench.wants("answer_follows_features"):
         with bench.guard("answer_follows_features"):
             pair.serve("alpha")
-            features.await_level(pair, L2)
-            cache.follows_features(pair, repeats)
+            cache.follows_features(pair, repeats, (L2, L3))
