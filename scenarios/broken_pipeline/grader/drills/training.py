@@ -19,7 +19,7 @@ from scenario_base.drills.lineage import lineage_of
 from harness.probes.registry import Run, Version
 
 from .artifacts import Declared
-from .inputs import INPUTS, NUMBERS, RATES, SKY
+from .inputs import INPUTS, NUMBERS, RATES
 from .landed import Judged
 from .truth import KEY, LATE_AFTER_MIN, rates
 
@@ -234,28 +234,6 @@ def _examples(rows: pd.DataFrame, right: pd.DataFrame, odd: pd.Series) -> list[s
 
 def _near_or_both_missing(said: float, right: float) -> bool:
     return bool(np.isnan(said) and np.isnan(right)) or abs(said - right) <= RATES_WITHIN
-
-
-def left_missing(made: Made) -> Judged:
-    """What weather the table lacks the model got as missing, too: it is dealt with inside the model (BRIEF.md).
-
-    A version that declares no holdout is another check's.
-    """
-    if made.declared.problem:
-        return Judged(True, "No holdout is declared.", "0")
-    got = made.declared.rows.drop_duplicates(KEY).set_index(KEY)
-    held = made.table[made.table["date"] >= str(made.as_of - timedelta(days=HOLDOUT_DAYS))]
-    known = held.groupby(KEY)[list(SKY)].count()  # of a key that stands twice, any row may have been read
-    both = got.index.intersection(known.index)
-    got, known = got.loc[both], known.loc[both]
-    filled = [
-        f"{name} of {key[1]} {key[2]} on {key[0]} is missing in the table, and {got.loc[key, name]:g} in the holdout"
-        for name in SKY
-        for key in both[(known[name] == 0) & got[name].notna()][:60]
-    ]
-    if filled:
-        return Judged(False, f"{len(filled)} missing values were filled: {filled[0]}.", f"{len(filled)}", filled[:60])
-    return Judged(True, f"What {len(both)} rows of the holdout lack the model got as missing.", "0")
 
 
 def labels_move_nothing(before: Made, after: Made, changed_from: date) -> Judged:

@@ -7,14 +7,13 @@ from datetime import timedelta
 from scenario_base.drills import lineage, load, promotion, rows
 from scenario_base.drills.rows import Row
 
-from harness.errors import StackError
 from harness.model import Finding, Stack
 from harness.probes.http import ask
 
-from ..drills import serving, speed, training
+from ..drills import serving, speed
 from ..drills.landed import Judged
 from ..drills.pair import Pair
-from ..drills.run import Run, first_wrong, seen
+from ..drills.run import Run, seen
 
 ROLES = ("alpha", "beta", "good", "worse", "constant")
 ANSWERS = (
@@ -89,27 +88,12 @@ def answers(run: Run) -> None:
         return serving.shifts(hours.of(stack), run.skies)
 
     run.judge("served_weather_right", lambda stack: serving.weather_right(hours.of(stack), run.skies))
-    run.judge(
-        "missing_answered",
-        lambda stack: first_wrong(
-            serving.missing_echoed(odd.of(stack), run.skies, away(stack)), *_left_missing(run, stack)
-        ),
-    )
+    run.judge("missing_answered", lambda stack: serving.missing_echoed(odd.of(stack), run.skies, away(stack)))
     run.judge("served_as_trained", lambda stack: _as_trained(run, stack, batch.of(stack), away(stack)))
     run.judge("edge_rows_agree", lambda stack: _as_trained(run, stack, odd.of(stack), away(stack)))
     if bench.wants("single_equals_batch"):
         alone = seen(pair, lambda stack: _alone(pair, stack, batch.of(stack)))
         run.judge("single_equals_batch", lambda stack: serving.alone_agrees(batch.of(stack), alone.of(stack)))
-
-
-def _left_missing(run: Run, stack: Stack) -> list[Judged]:
-    """The judgement of what the first night trained; none where it made no version, which is another check's."""
-    if "night" not in run.made:
-        run.made_by_night("night", "night")
-    try:
-        return [training.left_missing(run.made["night"].of(stack))]
-    except StackError:
-        return []
 
 
 def _alone(pair: Pair, stack: Stack, batch: serving.Said) -> serving.Said:
