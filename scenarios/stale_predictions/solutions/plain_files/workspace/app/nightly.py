@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 SURE_Z = 2.5
 LEAST_GAIN = 0.01
 """Log loss that a challenger must take away from the champion's, however sure its better Brier score is."""
-LEAST_SKILL = 0.02
+LEAST_SKILL = 0.0
 """A challenger's Brier score must be that share below the one of saying the same of every flight."""
 TRUSTED = [
     "functools.partial",
