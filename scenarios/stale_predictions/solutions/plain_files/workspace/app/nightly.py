@@ -24,8 +24,6 @@ DAY = timedelta(days=1)
 SURE_Z = 2.5
 LEAST_GAIN = 0.01
 """Log loss that a challenger must take away from the champion's, however sure its better Brier score is."""
-LEAST_SKILL = 0.0
-"""A challenger's Brier score must be that share below the one of saying the same of every flight."""
 TRUSTED = [
     "functools.partial",
     "numpy.dtype",
@@ -149,8 +147,8 @@ def compare(
     new = brier(holdout, np.array(challenger.risks(rows)))
     base = brier(holdout, np.full(len(rows), holdout["late"].mean()))
     metrics = {"brier": float(new.mean()), "brier_of_base_rate": float(base.mean())}
-    if not np.isfinite(new).all() or new.mean() > (1 - LEAST_SKILL) * base.mean():
-        return metrics, "hardly better than the same answer for all"
+    if not np.isfinite(new).all() or new.mean() >= base.mean():
+        return metrics, "no better than the same answer for all"
     if champion is None:
         return metrics, ""
     old = brier(holdout, np.array(champion.risks(rows)))
