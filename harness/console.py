@@ -126,7 +126,7 @@ def _unsaid(score: Score) -> Iterator[tuple[str, str]]:
     claims, facts = report.said(score)
     for name, had in (("claims", claims), ("facts", facts)):
         if had.low < had.possible:
-            told = report.earned(had.low, had.high, had.possible)
+            told = report.earned(had)
             yield f"{had.low - had.possible:.3g}", f"The diagnosis: its {name} came to {told} points."
     for claim in score.claims:
         if claim.points <= 0 and claim.fault:
@@ -156,7 +156,7 @@ def side_by_side(records: Sequence[tuple[str, RunRecord]]) -> None:
 
 
 def _skill(item: report.SkillPoints) -> str:
-    points = report.earned(item.points.low, item.points.high, item.points.possible)
+    points = report.earned(item.points)
     return points if item.examined else f"{points} (not examined)"
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import cast
 
@@ -123,8 +124,8 @@ class Session:
     def _set_aside(self, journal: Path) -> None:
         """Give the journal of an earlier attempt of that name, which was never submitted, a name of its own."""
         if journal.is_file():
-            taken = len(list(journal.parent.glob(f"{journal.stem}.*.jsonl")))
-            journal.replace(journal.with_suffix(f".{taken + 1}.jsonl"))
+            names = (journal.with_suffix(f".{number}.jsonl") for number in count(1))
+            journal.replace(next(name for name in names if not name.exists()))
 
     def _lay_out_live(self, scenario: Scenario, variant: Variant, folder: Path, ports: Mapping[str, int]) -> StackPlan:
         broken = self.layouts.broken(scenario, variant)

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from harness.model import CheckResult
+from harness.report.points import Range
 from harness.text import one_line
 
 MINUS = "−"
@@ -47,9 +48,9 @@ def span(low: float, high: float) -> str:
     return figure(low) if figure(low) == figure(high) else f"{figure(low)}–{figure(high)}"
 
 
-def earned(low: float, high: float, possible: float) -> str:
+def earned(points: Range) -> str:
     """Points of those that can be had: `48 of 51`, or `48–51 of 51`."""
-    return f"{span(low, high)} of {figure(possible)}"
+    return f"{span(points.low, points.high)} of {figure(points.possible)}"
 
 
 def measured(result: CheckResult) -> str:

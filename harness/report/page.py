@@ -83,10 +83,7 @@ def _environment() -> Environment:
         "compact": compact,
         "evidence": evidence,
     }
-    environment.globals |= {
-        "span": numbers.span,
-        "earned": lambda points: numbers.earned(points.low, points.high, points.possible),
-    }
+    environment.globals |= {"span": numbers.span, "earned": numbers.earned}
     return environment
 
 

@@ -179,6 +179,9 @@ def _units(said: dict[str, object]) -> dict[str, object]:
     return {"units": {**dict(said["units"]), "temp": "K"}}  # type: ignore[call-overload]
 
 
+TOO_FAR = "a distance of 7000 mi"
+"""Refused by the published range, and landed by one that lets Honolulu pass in kilometres."""
+
 POISONS: Mapping[str, Callable[[Delivery], Files]] = {
     "rows are not the manifest's": _said("flights", _rows),
     "sha256 is not the manifest's": _said("weather", _digest),
@@ -189,10 +192,8 @@ POISONS: Mapping[str, Callable[[Delivery], Files]] = {
     "a wind of 300 mph": _value("weather", "wind_mph", 300.0),
     "a distance of 9000 mi": _value("flights", "distance_mi", 9000.0),
     "an arrival 4000 minutes late": _value("flights", "arr_delay_min", 4000.0),
-    "a distance of 7000 mi": _value("flights", "distance_mi", 7000.0),
+    TOO_FAR: _value("flights", "distance_mi", 7000.0),
 }
-FILES, VALUES = list(POISONS)[:4], list(POISONS)[4:9]
+FILES = list(POISONS)[:4]
+VALUES = [rule for rule in POISONS if rule not in (*FILES, TOO_FAR)]
 """Rules about files and keys, and rules about values: a tick breaks one of each."""
-
-TOO_FAR = "a distance of 7000 mi"
-"""A rule about values that a code breaks which lets Honolulu pass in kilometres."""

@@ -39,7 +39,7 @@ T = TypeVar("T")
 HIDDEN_DIGEST = "0000000 not to be found for a while"
 """What a drill puts in the place of a version's digests, so that the same data is trained on once more."""
 
-FURTHER, VALIDATION = "units/distance_unconverted", "validation"
+KILOMETRES_AS_MILES, VALIDATION = "units/distance_unconverted", "validation"
 
 PINNED_S = 2.0
 """A serving that follows nothing is not waited for."""
@@ -292,7 +292,7 @@ class Run:
 
 def _range_widened(variant: Variant) -> bool:
     """Whether the variant's code lets longer distances pass than the brief, and no fault of validation is graded."""
-    return any(fault.id == FURTHER for fault in variant.faults) and all(
+    return any(fault.id == KILOMETRES_AS_MILES for fault in variant.faults) and all(
         fault.slot != VALIDATION for fault in variant.faults
     )
 
