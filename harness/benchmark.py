@@ -27,8 +27,9 @@ from harness.model import Activity, Variant
 from harness.proof import Row
 from harness.runtime.base import StackPlan
 from harness.runtime.process import MARK, ProcessRuntime, ProcessStack, by_hand
+from harness.runtimes import runtime_named
 from harness.scenario import Scenario
-from harness.session import Session, runtime_named
+from harness.session import Session
 from harness.waiting import DeadlinePassed, until
 from harness.workspace import copy_site
 

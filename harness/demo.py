@@ -13,7 +13,8 @@ from harness.bench import Progress
 from harness.errors import UsageError
 from harness.model import RunRecord
 from harness.proof import Row
-from harness.session import Session, runtime_named
+from harness.runtimes import runtime_named
+from harness.session import Session
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
 

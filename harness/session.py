@@ -14,10 +14,7 @@ they are asked for there, and what was frozen is collected.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,24 +28,21 @@ from pydantic import ValidationError
 from harness import grading, report
 from harness import scenario as scenarios
 from harness import variant as variants
-from harness.attempt import Attempt, begun, is_public, keep, read_submission, settle_live
+from harness.attempt import Attempt, keep, read_submission
 from harness.bench import Progress as GradingProgress
 from harness.errors import AttemptError, EnvironmentFault, ExamError, SubmissionError, UsageError
 from harness.journal import Journal
-from harness.layout import Layouts, site_in
-from harness.leading import BOOT_SECONDS, Here, Leader
+from harness.layout import Layouts
+from harness.leading import Here, Leader
 from harness.led import Led, LedStack
-from harness.model import Event, RunRecord, ServiceSpec, Submission, Variant
-from harness.proctor.sealed import Sealed, seal
-from harness.runtime.base import RunningStack, Runtime, ServiceStatus, StackPlan
+from harness.model import Event, RunRecord, Submission
+from harness.runtime.base import RunningStack, ServiceStatus
 from harness.runtime.process import ProcessRuntime
+from harness.runtimes import left_over, runtime_named
 from harness.scenario import Scenario
-from harness.workspace import copy_site, first_commit
+from harness.starting import Starter, need_services
 
 Say = Callable[[str], None]
-
-RETRY_SECONDS = 5
-"""Between two tries to submit at the deadline, where the first failed (a full disk, a locked database)."""
 
 
 class Session:
@@ -79,31 +73,18 @@ class Session:
         """
         scenario = scenarios.find(scenario_id, self.roots)
         runner = runtime_named(runtime, self.home)
-        _need_services(scenario, ports or {})
-        folder = self._new_folder(name)
-        try:
-            (folder / "runtime").write_text(runtime, encoding="utf-8")
-            began = time.monotonic()
-            variant = variants.draw(scenario, seed)
-            plan = self._lay_out_live(scenario, variant, folder, ports or {})
-            if runner.proctored:
-                plan = self._seal(scenario, variant, plan)
-            laid_out = time.monotonic() - began
-            self._say("starting the stack")
-            began = time.monotonic()
-            stack = runner.up(plan, BOOT_SECONDS, self._say)
-            ready = time.monotonic() - began
-            self._say("looking whether everything is as it should be")
-            if runner.proctored:
-                Led(cast(LedStack, stack)).await_begun(BOOT_SECONDS)
-            else:
-                settle_live(scenario, variant, stack)
-            attempt = self._begin(scenario, variant, folder, runtime, laid_out, ready)
-        except BaseException:
-            runner.down(folder / "run")
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return attempt, stack
+        need_services(scenario, ports or {})
+        starter = Starter(
+            scenario=scenario,
+            variant=variants.draw(scenario, seed),
+            folder=self._new_folder(name),
+            home=self.home,
+            runner=runner,
+            layouts=self.layouts,
+            journal=self.journal(name),
+            say=self._say,
+        )
+        return starter.start(ports or {})
 
     def _new_folder(self, name: str) -> Path:
         if not name or not all(char.isalnum() or char in "-_" for char in name) or len(name) > 40:
@@ -126,74 +107,6 @@ class Session:
         if journal.is_file():
             names = (journal.with_suffix(f".{number}.jsonl") for number in count(1))
             journal.replace(next(name for name in names if not name.exists()))
-
-    def _lay_out_live(self, scenario: Scenario, variant: Variant, folder: Path, ports: Mapping[str, int]) -> StackPlan:
-        broken = self.layouts.broken(scenario, variant)
-        site = site_in(folder)
-        copy_site(broken, site)
-        first_commit(site.workspace)
-        clock = folder / "clock"
-        clock.write_text(f"{variant.business_date.isoformat()}\n", encoding="utf-8")
-        deadline = ServiceSpec(
-            name="deadline",
-            owner="harness",
-            command=("/bin/sh", str(self._deadline_script(scenario, folder))),
-            after="serving",
-        )
-        plan = StackPlan.of(scenario, site, clock, name=folder.name, folder=folder / "run", graded=False)
-        own = {"attempt": folder.name, "services": (*plan.services, deadline), "ports": dict(ports)}
-        return plan.model_copy(update=own)
-
-    def _seal(self, scenario: Scenario, variant: Variant, plan: StackPlan) -> StackPlan:
-        """What a proctor is given that leads this attempt; the deadline is its own then."""
-        sealed = Sealed(
-            attempt=plan.attempt,
-            scenario=scenario.spec.id,
-            seed=variant.seed,
-            urls=_addresses(scenario.spec.service),
-            public=is_public(scenario),
-        )
-        folder = plan.folder.parent / "sealed"
-        seal(sealed, scenario, variant, self.layouts, folder)
-        return plan.model_copy(update={"sealed": folder, "services": scenario.spec.service})
-
-    def _deadline_script(self, scenario: Scenario, folder: Path) -> Path:
-        """A script that submits the state as it is when the time is over, whatever terminal is open then."""
-        script = folder / "deadline.sh"
-        script.write_text(
-            f"sleep {scenario.spec.minutes * 60:.0f}\n"
-            f"export EXAM_HOME={shlex.quote(str(self.home))}\n"
-            f"cd {shlex.quote(str(Path(__file__).parent.parent))} || exit 1\n"
-            f"until {shlex.quote(sys.executable)} -m harness.cli submit --yes --at-deadline --name {folder.name}\n"
-            f"do [ $? = {AttemptError.exit_code} ] && break; sleep {RETRY_SECONDS}; done\n"  # it was submitted before
-            "exec sleep 1000000\n",
-            encoding="utf-8",
-        )
-        return script
-
-    def _begin(
-        self, scenario: Scenario, variant: Variant, folder: Path, runtime: str, laid_out: float, ready: float
-    ) -> Attempt:
-        attempt = begun(
-            scenario,
-            variant,
-            folder / "workspace",
-            name=folder.name,
-            runtime=runtime,
-            public=is_public(scenario),
-            laid_out_seconds=laid_out,
-            ready_seconds=ready,
-        )
-        if runtime_named(runtime, self.home).proctored:
-            told = Led(cast(LedStack, self.stack(attempt))).status()
-            attempt = attempt.model_copy(update={name: told[name] for name in ("started_at", "deadline")})
-            for name in ("workspace", "registry", "private", "sealed"):
-                shutil.rmtree(folder / name)  # the stack has its own; what lies here would only mislead
-        else:
-            event = {"scenario": scenario.spec.id, "minutes": scenario.spec.minutes}
-            self.journal(attempt.id).append("started", event)
-        keep(attempt, folder)
-        return attempt
 
     # --- work --------------------------------------------------------------------------------------------------------
 
@@ -391,22 +304,10 @@ class Session:
         shutil.rmtree(self.home / "submissions" / name, ignore_errors=True)
         (self.home / "journals" / f"{name}.jsonl").unlink(missing_ok=True)
 
-    def engine_problem(self) -> str | None:
-        """Why no stack can run in containers here; None where it can."""
-        from harness.runtime.compose import engine_problem  # as `_compose`
-
-        return engine_problem()
-
     def left_over(self) -> list[str]:
         """Folders of stacks in containers that no attempt and no grading of this home has any more."""
-        from harness.runtime.compose import left_over  # as `_compose`
-
-        try:  # also where images are missing: what a crash left needs none
-            found = left_over(str(self.home))
-        except EnvironmentFault:
-            return []
         live = {str(folder / "run") for folder in self._lasting()}
-        return [folder for folder in found if folder not in live]
+        return [folder for folder in left_over(self.home) if folder not in live]
 
     def clean(self) -> list[str]:
         """Remove what `left_over` names; returns it."""
@@ -437,23 +338,6 @@ def _recorded(path: Path) -> Attempt:
         ) from exc
 
 
-def runtime_named(name: str, home: Path) -> Runtime:
-    """A runtime by its name, for stacks below a home folder. Raises UsageError naming those there are."""
-    if name not in RUNTIMES:
-        raise UsageError(f"There is no runtime {name!r}; there are: {', '.join(RUNTIMES)}.")
-    return RUNTIMES[name](home)
-
-
-def _need_services(scenario: Scenario, ports: Mapping[str, int]) -> None:
-    """Raise UsageError where a port is asked for something that has none."""
-    known = [spec.name for spec in scenario.spec.service if spec.ready]
-    for name in ports:
-        if name not in known:
-            raise UsageError(
-                f"No service {name!r} of {scenario.spec.id} has a port.", f"Those that do: {', '.join(known)}."
-            )
-
-
 def _with_submission(journal: Journal, submission: Submission) -> tuple[Event, ...]:
     """The events of an attempt. Where they say nothing of its submission, what that says of itself is added first.
 
@@ -464,21 +348,6 @@ def _with_submission(journal: Journal, submission: Submission) -> tuple[Event, .
         said = {"submitted_at": submission.submitted_at, **({"late": True} if submission.late else {})}
         journal.append("received", {"sha256": submission.sha256, **said})
     return tuple(journal.read())
-
-
-def _compose(home: Path) -> Runtime:
-    from harness.runtime.compose import ComposeRuntime  # who works with processes does not wait for Docker's client
-
-    return ComposeRuntime(home)
-
-
-def _addresses(services: Sequence[ServiceSpec]) -> dict[str, str]:
-    from harness.runtime.compose.description import urls  # as above
-
-    return urls(services)
-
-
-RUNTIMES: Mapping[str, Callable[[Path], Runtime]] = {"process": lambda home: ProcessRuntime(), "compose": _compose}
 
 
 def default_home() -> Path:

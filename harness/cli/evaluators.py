@@ -19,7 +19,8 @@ from harness.demo import demo as run_demo
 from harness.errors import AttemptError, EnvironmentFault, ExamError, UsageError
 from harness.model import RunRecord
 from harness.runtime.process import MARK
-from harness.session import Session, runtime_named
+from harness.runtimes import engine_problem, runtime_named
+from harness.session import Session
 
 NOT_NEEDED = ("git", "containers", "left over")
 """What `exam doctor` looks at and a practice on this machine can do without."""
@@ -55,7 +56,7 @@ def doctor(
 def _facts(here: Session) -> list[tuple[str, bool, str]]:
     """What is looked at, whether it suffices, and what was found."""
     memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(_nearest(here.home)).free / 2**30
-    git, engine, left_over = shutil.which("git"), here.engine_problem(), here.left_over()
+    git, engine, left_over = shutil.which("git"), engine_problem(), here.left_over()
     return [
         ("python", sys.version_info >= (3, 11), platform.python_version()),
         ("cores", (os.cpu_count() or 1) >= 2, str(os.cpu_count())),

@@ -13,8 +13,9 @@ from harness import console, proof
 from harness import scenario as scenarios
 from harness.cli.app import AUTHORS, AsJson, Roots, ScenarioId, command, people, session
 from harness.errors import ExamError, UsageError
+from harness.runtimes import runtime_named
 from harness.scenario import Scenario
-from harness.session import Session, runtime_named
+from harness.session import Session
 
 PAGES = Path("docs/proof")
 AS_PROCESSES = "process"

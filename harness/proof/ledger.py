@@ -36,7 +36,9 @@ NOT_GRADING = (
     "proctor",
     "proof",
     "report",
+    "runtimes.py",
     "session.py",
+    "starting.py",
     "vocabulary.py",
 )
 """Parts of the harness that cannot change what a row gets, but for those of GRADING."""
