@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness import report
 from harness.bench import Progress as GradingProgress
-from harness.model import RunRecord, Score
+from harness.model import Outcome, RunRecord, Score
 from harness.text import one_line
 
 # A colon in a candidate's text is a colon: `:warning:` is printed as it stands.
@@ -116,7 +116,8 @@ def _lost(record: RunRecord) -> list[tuple[str, str]]:
     rows = []
     for entry in report.lost(record.score):
         points = f"{entry.points - entry.withheld:g}{'?' if entry.withheld else ''}"
-        said = entry.item.result.sentence or entry.item.why
+        result = entry.item.result
+        said = entry.item.why if result.outcome is Outcome.PASS else result.sentence or entry.item.why
         rows.append((points, f"{entry.item.spec.promise} {said}"))
     return rows + list(_unsaid(record.score))
 

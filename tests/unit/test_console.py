@@ -22,6 +22,13 @@ def test_skills_are_ranges_and_say_where_they_were_not_examined(capsys: pytest.C
     assert "production\t36 of 65" in lines
 
 
+def test_a_check_that_passed_and_earned_nothing_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said_of(good(score=scored(follows_promotion=Outcome.FAIL)), capsys)
+    (line,) = (line for line in lines if "What follows second tick promises" in line)
+    assert "Passed, but it earns nothing" in line
+    assert "60 of 60" not in line, "what was measured is no reason to lose points"
+
+
 def test_what_the_diagnosis_lost_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     told = "\n".join(said_of(good(score=scored(**dict.fromkeys(OUTCOMES, Outcome.PASS))), capsys))
     assert "ada: where the points went" in told, "every check passed, and the diagnosis lost points all the same"
