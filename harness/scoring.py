@@ -201,7 +201,7 @@ def _why_points(spec: CheckSpec, result: CheckResult, fault: DrawnFault, low: _V
         return "The grader could not measure this; the run is incomplete."
     tail = "its points are withheld" if withheld else "it earns nothing"
     if unmet := low.unmet(spec):
-        return f"Passed, but {tail} unless {_names(unmet)} pass as well."
+        return f"Passed, but {tail} unless {_names(unmet)} {'pass' if len(unmet) > 1 else 'passes'} as well."
     if spec.id not in fault.shows_in and (showing := low.showing(fault)):
         return f"Passed, but {tail} while the fault shows in {_names(showing)}."
     return "Passed."

@@ -1,8 +1,9 @@
-"""Open-loop load on two stacks at once (Locust, in a process of its own), and what the numbers say.
+"""Open-loop load on two stacks (Locust, in a process of its own), and what the numbers say.
 
 Arrivals are Poisson from a seed; each payload goes to both stacks, request by request in random order, so that noise
 of the machine hits both alike (measured: p95 ratio of identical servers 0.99-1.02, against 0.81-1.47 with windows in
-turn). Latency counts from the intended send time, in milliseconds. The probe measures: a check compares with limits.
+turn). Latency counts from the intended send time, in milliseconds. What a stack can carry at most is measured in closed
+loop, one stack after the other. The probe measures: a check compares with limits.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +39,9 @@ MAX_LAG_MS = 50.0
 """Largest 99th percentile of send lag; or half the reference's median latency, where that is larger."""
 MAX_DRIVER_CPU = 0.7
 """Largest share of a core that the driver may use."""
+
+UNDER_WAY = 8
+"""Requests under way in closed loop: four for each worker of a healthy stack (BRIEF.md: two), so that none is idle."""
 
 BLOCK_S = 1.0
 RESAMPLES = 2000
@@ -123,11 +127,24 @@ class Interval(Record):
         return f"{self.point:.2f} ({self.low:.2f}–{self.high:.2f})"
 
 
-class Capacity(Record):
-    """What calibration found. `rate`: pairs a second that the reference holds; `steps`: (rate, p90 ms, share ok)."""
+class Saturation(Record):
+    """What stacks did in closed loop, one after the other: UNDER_WAY requests under way all the time.
 
-    rate: float
-    steps: tuple[tuple[float, float, float], ...]
+    answered    per stack the right answers in each second
+    outcomes    per stack how many requests ended how, as in `Duet`
+    first       per stack the first answer that was not ok, in words
+    driver_cpu  share of a core that the driver used; `finished` whether it came to an end
+    """
+
+    answered: Mapping[str, tuple[int, ...]]
+    outcomes: Mapping[str, Mapping[str, int]]
+    first: Mapping[str, str]
+    driver_cpu: float
+    finished: bool
+
+    def rate(self, stack: str) -> float:
+        """Right answers a second; 0 where there are none."""
+        return float(np.mean(self.answered[stack])) if self.answered.get(stack) else 0.0
 
 
 def duet(
@@ -153,8 +170,7 @@ def duet(
     """
     plan = _plan(urls, bodies, ((rate, warm_s + seconds),), seed, timeout_s, path)
     sent, driver = _drive(plan)
-    judged = _judge(sent, expected, len(bodies))
-    return _duet([each for each in judged if each.intended >= warm_s], driver, rate, seconds, timeout_s, warm_s)
+    return _duet(_judge(sent, expected, len(bodies)), driver, rate, seconds, timeout_s, warm_s)
 
 
 def join(*duets: Duet) -> Duet:
@@ -233,45 +249,73 @@ def _spoilt(window: Duet) -> str | None:
     return None
 
 
-def calibrate(
+def saturate(
     urls: Mapping[str, str],
     bodies: Sequence[bytes | Mapping[str, Any]],
+    expected: Sequence[Sequence[float]] | None,
+    seconds: int,
     *,
-    seed: int,
-    first: float = 20.0,
-    factor: float = 1.35,
-    steps: int = 7,
-    step_s: float = 1.5,
-    slower: float = 4.0,
+    warm_s: float = 1.0,
+    timeout_s: float = TIMEOUT_S,
     path: str = "/predict",
-) -> Capacity:
-    """The highest rate, in geometric steps, that the *reference* holds with both stacks under load.
+) -> Saturation:
+    """Ask one stack after the other, in the order of `urls`, as fast as it answers: what it carries at most.
 
-    A step is held when 99 % of the reference's answers came and their p90 is at most `slower` times the p90 of the
-    first step. Ends early when 60 requests of the reference are unanswered: a candidate that lets requests hang lowers
-    no rate. `rate` is 0 when not even the first step is held. About 15 s in all. Raises EnvironmentFault when the
-    driver died.
+    Each has the machine to itself. At once, two would share the cores of a small machine evenly whatever their number
+    of workers (measured on two cores: one worker then carries what two carry). Each body is sent once to each stack, so
+    that no cache of answers helps; where they are used up, what follows counts as seconds without answers. Arguments
+    and errors as of `duet`. Lasts about warm_s + seconds + 2 s for each stack.
     """
-    rates = [first * factor**step for step in range(steps)]
-    stages = ((first, 1.0), *((rate, step_s) for rate in rates))
-    plan = _plan(urls, bodies, stages, seed, 3.0, path, stop_under_way={REFERENCE: 60})
-    sent, _ = _drive(plan)
-    found: list[tuple[float, float, float]] = []
-    for step, rate in enumerate(rates):
-        begin = 1.0 + step * step_s
-        mine = [each for each in sent if each.stack == REFERENCE and begin <= each.intended < begin + step_s]
-        found.append(_step(rate, mine, 3e3))
-        if found[-1][2] < 0.99 or found[-1][1] > slower * found[0][1]:
-            return Capacity(rate=rates[step - 1] if step else 0.0, steps=tuple(found))
-    return Capacity(rate=rates[-1], steps=tuple(found))
+    sent: list[Sent] = []
+    drivers: list[Driver] = []
+    for name, url in urls.items():
+        stages = ((0.0, warm_s + seconds),)
+        each, driver = _drive(_plan({name: url}, bodies, stages, 0, timeout_s, path, under_way=UNDER_WAY))
+        sent += each
+        drivers.append(driver)
+    judged = _judge(sent, expected, len(bodies))
+    of = {name: [each for each in judged if each.stack == name] for name in urls}
+    return Saturation(
+        answered={name: _in_seconds(of[name], warm_s, seconds, len(of[name]) >= len(bodies)) for name in urls},
+        outcomes={name: dict(Counter(_outcome(each) for each in of[name])) for name in urls},
+        first=_first(judged),
+        driver_cpu=max(driver.cpu_share for driver in drivers),
+        finished=all(driver.finished for driver in drivers),
+    )
 
 
-def _step(rate: float, sent: Sequence[Sent], timeout_ms: float) -> tuple[float, float, float]:
-    if not sent:
-        return rate, float("nan"), 0.0
-    latencies = [each.latency_ms if each.outcome in ("ok", "wrong") else timeout_ms for each in sent]
-    answered = sum(each.outcome == "ok" for each in sent) / len(sent)
-    return rate, float(np.quantile(latencies, 0.9)), answered
+def share(found: Sequence[Saturation], seed: int = 0) -> Interval:
+    """Candidate's right answers a second over the reference's, with a seeded bootstrap over the seconds of each.
+
+    NaN where the reference gave none. Deterministic for the same counts and seed.
+    """
+    counts = [np.array([count for each in found for count in each.answered[name]]) for name in (CANDIDATE, REFERENCE)]
+    mine, theirs = counts
+    if not theirs.sum():
+        return Interval(low=np.nan, point=np.nan, high=np.nan)
+    rng = np.random.default_rng(seed)
+    means = [rng.choice(each, (RESAMPLES, each.size)).mean(axis=1) for each in counts]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means[0] / np.maximum(means[1], 1e-9), [tail, 1 - tail])
+    return Interval(low=float(low), point=float(mine.mean() / theirs.mean()), high=float(high))
+
+
+def unsound(found: Sequence[Saturation]) -> str | None:
+    """Why turns say nothing about the stacks, because of the driver or the reference; None when they are sound."""
+    if not all(each.finished for each in found):
+        return "the load driver did not finish its plan"
+    if not all(each.rate(REFERENCE) for each in found):
+        return "the reference gave no right answer"
+    cpu = max(each.driver_cpu for each in found)
+    return f"the driver used {cpu:.0%} of a core" if cpu > MAX_DRIVER_CPU else None
+
+
+def _in_seconds(sent: Sequence[Sent], warm_s: float, seconds: int, used_up: bool) -> tuple[int, ...]:
+    """Right answers in each whole second, as long as there were questions."""
+    if used_up:
+        seconds = min(seconds, int(max(each.intended for each in sent) - warm_s))
+    done = [each.intended + each.latency_ms / 1e3 - warm_s for each in sent if each.outcome == "ok"]
+    return tuple(sum(second <= end < second + 1 for end in done) for second in range(seconds))
 
 
 def _plan(
@@ -281,7 +325,7 @@ def _plan(
     seed: int,
     timeout_s: float,
     path: str,
-    stop_under_way: Mapping[str, int] | None = None,
+    under_way: int = 0,
 ) -> Plan:
     return Plan(
         urls={name: f"{url}{path}" for name, url in urls.items()},
@@ -289,7 +333,7 @@ def _plan(
         stages=tuple(stages),
         seed=seed,
         timeout_s=timeout_s,
-        stop_under_way=dict(stop_under_way or {}),
+        under_way=under_way,
     )
 
 
@@ -355,13 +399,9 @@ def _differs(risks: Sequence[float] | None, right: Sequence[float] | None) -> st
 
 
 def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, timeout_s: float, begin: float) -> Duet:
-    ordered = sorted(sent, key=lambda each: (each.intended, each.stack))
+    ordered = sorted((each for each in sent if each.intended >= begin), key=lambda each: (each.intended, each.stack))
     cap = timeout_s * 1e3
     lost = {"failed", "timeout", "unsent"}
-    first: dict[str, str] = {}
-    for each in ordered:
-        if each.outcome != "ok":
-            first.setdefault(each.stack, f"{_outcome(each)}: {each.text}")
     lags = [each.lag_ms for each in ordered if each.outcome != "unsent"]
     late = sum(each.outcome == "unsent" or each.lag_ms > 1e3 for each in ordered)
     return Duet(
@@ -373,13 +413,21 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
         lag_ms=np.array([each.lag_ms for each in ordered], dtype=np.float64),
         latency_ms=np.array([cap if each.outcome in lost else min(each.latency_ms, cap) for each in ordered]),
         outcome=np.array([_outcome(each) for each in ordered], dtype=np.str_),
-        first=first,
+        first=_first(ordered),
         lag_p99_ms=_p99(lags),
         shortfall=late / max(len(ordered), 1),
         driver_cpu=driver.cpu_share,
         finished=driver.finished,
         oversized=dict(Counter(each.stack for each in ordered if each.outcome == "oversized")),
     )
+
+
+def _first(sent: Iterable[Sent]) -> dict[str, str]:
+    first: dict[str, str] = {}
+    for each in sent:
+        if each.outcome != "ok":
+            first.setdefault(each.stack, f"{_outcome(each)}: {each.text}")
+    return first
 
 
 def _p99(lags: Sequence[float]) -> float:

@@ -2,7 +2,8 @@
 
 Reads FOLDER/plan.json (a `Plan`), writes FOLDER/sent.jsonl (a `Sent` a line) and FOLDER/driver.json (a `Driver`).
 One Locust user schedules Poisson arrivals from a seed and starts a greenlet for each request, so that a slow answer
-holds nothing back; latency counts from the intended send time. It measures; `load` says what was right.
+holds nothing back; latency counts from the intended send time. Or, to find what a stack can carry at most, it keeps so
+many requests under way. It measures; `load` says what was right.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import locust  # isort: skip  # first: it patches sockets and threads before anything uses them
 
 import gc
+import itertools
 import json
 import logging
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,7 +74,7 @@ gevent_client.HTTPSocketPoolResponse = BoundedResponse  # type: ignore[attr-defi
 
 
 class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
-    """One user that sends the whole plan, open loop. (Its method must not be called `run`: that is the greenlet's.)"""
+    """One user that sends the whole plan. (Its method must not be called `run`: that is the greenlet's.)"""
 
     host = "http://unused"
     concurrency = 100_000
@@ -81,10 +84,11 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
 
     @locust.task  # type: ignore[untyped-decorator]
     def arrive(self) -> None:
-        """Send every pair of the plan at its time, wait for the answers, and stop."""
+        """Send everything of the plan, wait for the answers, and stop."""
         self._prepare()
-        greenlets = [each for pair in self._schedule() if (each := self._spawn_at(*pair))]
-        gevent.joinall(greenlets, timeout=self.plan.timeout_s + 1)
+        greenlets = self._closed() if self.plan.under_way else [self._spawn_at(*pair) for pair in self._schedule()]
+        ends = self._start + self.plan.seconds + self.plan.timeout_s + 1
+        gevent.joinall(greenlets, timeout=max(0.0, ends - time.monotonic()))
         self.done.set()
         raise StopUser
 
@@ -94,7 +98,6 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
         self.client.client.cookiejar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         self._bodies = [body.encode() for body in self.plan.bodies]
         self._row_ids = [[str(row["row_id"]) for row in json.loads(body)["rows"]] for body in self.plan.bodies]
-        self._under_way = dict.fromkeys(self.plan.urls, 0)
         self._start = time.monotonic() + 0.2
 
     def _schedule(self) -> list[tuple[float, int, str]]:
@@ -117,13 +120,23 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
             begin += seconds
         return sorted(times)
 
-    def _spawn_at(self, at: float, pair: int, stack: str) -> gevent.Greenlet | None:
-        if any(self._under_way[name] >= most for name, most in self.plan.stop_under_way.items()):
-            self.sent.append(Sent(pair=pair, stack=stack, intended=at, lag_ms=0, latency_ms=0, outcome="unsent"))
-            return None
+    def _spawn_at(self, at: float, pair: int, stack: str) -> gevent.Greenlet:
         gevent.sleep(max(0.0, self._start + at - time.monotonic()))
-        self._under_way[stack] += 1
         return gevent.spawn(self._one, at, pair, stack)
+
+    def _closed(self) -> list[gevent.Greenlet]:
+        return [
+            gevent.spawn(self._one_by_one, stack, pairs)
+            for stack in self.plan.urls
+            for pairs in [itertools.count()]
+            for _ in range(self.plan.under_way)
+        ]
+
+    def _one_by_one(self, stack: str, pairs: Iterator[int]) -> None:
+        """The next request as soon as the last one is answered."""
+        gevent.sleep(max(0.0, self._start - time.monotonic()))
+        while (at := time.monotonic() - self._start) < self.plan.seconds and (pair := next(pairs)) < len(self._bodies):
+            self._one(at, pair, stack)
 
     def _one(self, at: float, pair: int, stack: str) -> None:
         intended = self._start + at
@@ -135,7 +148,6 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
         except Exception as exc:  # noqa: BLE001 - whatever an answer does to the client, its request counts
             outcome, risks, text = "failed", None, _said("the answer broke off", exc)
         elapsed = time.monotonic() - intended
-        self._under_way[stack] -= 1
         self.sent.append(
             Sent(
                 pair=pair,

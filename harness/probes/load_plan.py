@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from pydantic import Field
-
 from harness.model import Record
 
 
 class Plan(Record):
-    """What to send. `urls` by stack name, `stages` of (pairs a second, seconds), bodies are taken in turn.
+    """What to send. `urls` by stack name; bodies are taken in turn. A stack that has no URL here gets no load.
 
-    `stop_under_way`: by stack, once so many of its requests are unanswered, nothing more is sent to any.
+    Open loop: `stages` of (pairs a second, seconds), each pair to all stacks. Closed loop, where `under_way` is not 0:
+    so many requests to each stack at any time, for as long as the stages last or until every body was sent.
     """
 
     urls: dict[str, str]
@@ -20,12 +17,17 @@ class Plan(Record):
     stages: tuple[tuple[float, float], ...]
     seed: int
     timeout_s: float
-    stop_under_way: Mapping[str, int] = Field(default_factory=dict)
+    under_way: int = 0
 
     @property
     def longest_s(self) -> float:
         """Seconds after which the driver gives up."""
-        return sum(seconds for _, seconds in self.stages) + self.timeout_s + 10
+        return self.seconds + self.timeout_s + 10
+
+    @property
+    def seconds(self) -> float:
+        """How long requests are sent."""
+        return sum(seconds for _, seconds in self.stages)
 
 
 class Sent(Record):

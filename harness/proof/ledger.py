@@ -49,6 +49,10 @@ GRADING = ("proof/run.py",)
 OF_RUNTIME = {"process": ("runtime/process.py",), "compose": ("runtime/compose/", "runtime/inside/")}
 """Parts that can only where that runtime runs the stacks."""
 
+UNDER_LOAD = ("probes/load.py", "probes/load_driver.py", "probes/load_plan.py", "runtime/compose/driver.py")
+BASE_UNDER_LOAD = ("drills/load.py",)
+"""Parts, of the harness and of what scenarios share, that can only where something is measured under load."""
+
 IMAGES = ("Dockerfile", "compose.yaml")
 
 MEASURED_AT_MOST = 2
@@ -59,9 +63,10 @@ class Ledger:
     """Cells that were run before, so that a stopped proof goes on where it stopped.
 
     A cell counts only for the same packages, harness and scenario, of which only what can change a grade is looked at:
-    not pages, not the command line, not other rows' folders, and no comment or docstring of the harness. `record` is a
-    file of cells that were run elsewhere, by key, as `write_record` makes it: a proof takes hours and may be gathered
-    on several machines. A cell of other code stays on record, and counts as `earlier`, until its row was run with this.
+    not pages, not the command line, not other rows' folders, no comment or docstring of the harness, and how load is
+    measured only where it was. `record` is a file of cells that were run elsewhere, by key, as `write_record` makes it:
+    a proof takes hours and may be gathered on several machines. A cell of other code stays on record, and counts as
+    `earlier`, until its row was run with this.
     """
 
     def __init__(self, folder: Path, scenario: Scenario, runtime: str, record: Path | None = None) -> None:
@@ -69,31 +74,37 @@ class Ledger:
         self._recorded: dict[str, Any] = {}
         if record is not None and record.is_file():
             self._recorded = json.loads(record.read_text(encoding="utf-8"))
-        self._common = [metadata.version(name) for name in grading.PACKAGES]
         root = Path(harness.__file__).parent
+        self._common = [metadata.version(name) for name in grading.PACKAGES]
         if runtime == "compose":
             self._common += [f"{name} {file_digest(root.parent / name)}" for name in IMAGES]
-        self._common += [
-            f"{path.relative_to(root)} {code_digest(path)}"
+        code = {
+            path.relative_to(root).as_posix(): code_digest(path)
             for path in sorted(root.rglob("*.py"))
             if _grades(path.relative_to(root), runtime)
-        ]
+        }
+        own = digests(scenario.folder, ("solutions", "shortcuts"))
+        shared = digests(scenario.base) if scenario.base is not None else {}
+        self._common += [f"{path} {digest}" for path, digest in code.items() if path not in UNDER_LOAD]
+        self._common += [f"{path} {digest}" for path, digest in own.items() if not path.endswith(".md")]
         self._common += [
             f"{path} {digest}"
-            for path, digest in digests(scenario.folder, ("solutions", "shortcuts")).items()
-            if not path.endswith(".md")
+            for path, digest in shared.items()
+            if path.endswith(".py") and path not in BASE_UNDER_LOAD
         ]
-        if scenario.base is not None:
-            shared = digests(scenario.base)
-            self._common += [f"{path} {digest}" for path, digest in shared.items() if path.endswith(".py")]
+        self._under_load = [f"{path} {code[path]}" for path in UNDER_LOAD if path in code]
+        self._under_load += [f"{path} {shared[path]}" for path in BASE_UNDER_LOAD if path in shared]
 
     def get(self, row: Row) -> Cell | None:
         """The cell of a row, if it was run: here, else as it is on record."""
-        path = self._folder / f"{self._key(row)}.json"
-        if path.is_file():
-            return Cell.model_validate_json(path.read_text(encoding="utf-8"))
-        recorded = self._recorded.get(self._key(row))
-        return Cell.model_validate(recorded) if recorded is not None else None
+        for under_load in (True, False):
+            key = self._key(row, under_load)
+            path = self._folder / f"{key}.json"
+            if path.is_file():
+                return Cell.model_validate_json(path.read_text(encoding="utf-8"))
+            if key in self._recorded:
+                return Cell.model_validate(self._recorded[key])
+        return None
 
     def earlier(self, row: Row) -> Cell | None:
         """What other code got for a row that this code was not run on, as it is on record."""
@@ -103,18 +114,25 @@ class Ledger:
     def put(self, row: Row, cell: Cell) -> None:
         """Keep a cell."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / f"{self._key(row)}.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
+        (self._folder / f"{self._key(row, cell.under_load)}.json").write_text(
+            cell.model_dump_json(indent=1), encoding="utf-8"
+        )
 
     def write_record(self, rows: Sequence[Row], path: Path) -> None:
         """Write the cells of those rows that were run, by key; of a row that this code was not run on the earlier."""
-        cells = {self._key(row): cell.model_dump(mode="json") for row in rows if (cell := self.get(row)) is not None}
+        cells = {
+            self._key(row, cell.under_load): cell.model_dump(mode="json")
+            for row in rows
+            if (cell := self.get(row)) is not None
+        }
         ids = {row.id for row in rows if self.get(row) is None}
         cells |= {key: cell for key, cell in self._recorded.items() if cell["row"] in ids}
         path.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
 
-    def _key(self, row: Row) -> str:
+    def _key(self, row: Row, under_load: bool) -> str:
+        parts = [*self._common, *(self._under_load if under_load else [])]
         own = [row.id, *([tree_digest(row.folder)] if row.folder else [])]
-        return hashlib.sha256(json.dumps([*self._common, *own]).encode()).hexdigest()[:24]
+        return hashlib.sha256(json.dumps([*parts, *own]).encode()).hexdigest()[:24]
 
 
 def code_digest(path: Path) -> str:

@@ -28,7 +28,8 @@ Progress = Callable[[str, int, int], None]
 class Cell(Record):
     """How a row ended: as it must (`good`), or with what differs. `unsure` when a check was INCONCLUSIVE.
 
-    `sentences` says of each check that did not pass what was seen, so that a failed row explains itself.
+    `sentences` says of each check that did not pass what was seen, so that a failed row explains itself. `under_load`
+    says whether the grader measured anything under load.
     """
 
     row: str
@@ -41,6 +42,7 @@ class Cell(Record):
     unsure: bool = False
     seconds: float = 0
     sentences: Mapping[str, str] = {}
+    under_load: bool = True
 
 
 def run_row(row: Row, scenario: Scenario, layouts: Layouts, runtime: Runtime, folder: Path, progress: Progress) -> Cell:
@@ -125,6 +127,7 @@ def judge(row: Row, record: RunRecord) -> Cell:
             for item in record.score.checks
             if item.spec.id in (*failed, *wanted) and item.result.outcome is not Outcome.PASS
         },
+        under_load=any(stretch.kind == "load" for stretch in record.activities),
     )
 
 
@@ -178,7 +181,16 @@ def _symptoms(row: Row, scenario: Scenario, variant: Variant, layouts: Layouts) 
         symptom = variants.form_of(scenario.forms, fault).visible(broken, healthy, fault)
         if not symptom.measured > symptom.clean_p99:
             differs.append(f"{fault.id}: {symptom.what} is {symptom.measured:.3g}, clean p99 {symptom.clean_p99:.3g}")
-    return Cell(row=row.id, kind=row.kind, good=not differs, low=0, high=0, failed=(), differs=tuple(differs))
+    return Cell(
+        row=row.id,
+        kind=row.kind,
+        good=not differs,
+        low=0,
+        high=0,
+        failed=(),
+        differs=tuple(differs),
+        under_load=False,
+    )
 
 
 def _apply(row: Row, site: Site, variant: Variant, fault: DrawnFault | None) -> None:

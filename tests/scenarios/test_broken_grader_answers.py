@@ -7,7 +7,7 @@ import io
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 from harness import scenario as scenarios
 from harness.probes import load
 from harness.probes.answers import Answer, ServedModel
+from harness.probes.load import Saturation
 from harness.probes.registry import Run, Version
 
 SCENARIO = scenarios.find("broken_pipeline")
@@ -859,3 +860,36 @@ def test_a_driver_that_lags_excuses_what_it_can_have_added_and_no_more(mine_ms: 
 def test_a_driver_that_lags_excuses_requests_that_failed_but_no_wrong_answer(outcomes: Any, ok: Any) -> None:
     promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
     assert speed.load.judge(Halves(), promise, window(20.0, outcomes, lag_ms=80.0), alike=False).ok is ok
+
+
+def turns(mine: int, outcomes: Mapping[str, int], theirs: int = 100, driver_cpu: float = 0.1) -> list[Saturation]:
+    """Two turns of four seconds, with so many right answers in each."""
+    one = Saturation(
+        answered={"candidate": (mine, mine + 2, mine - 2, mine), "reference": (theirs,) * 4},
+        outcomes={"candidate": dict(outcomes), "reference": {"ok": 4 * theirs}},
+        first={"candidate": "the first"},
+        driver_cpu=driver_cpu,
+        finished=True,
+    )
+    return [one, one]
+
+
+@pytest.mark.parametrize(
+    ("mine", "outcomes", "ok"),
+    [
+        (97, {"ok": 390}, True),
+        (60, {"ok": 240}, False),
+        (75, {"ok": 300}, None),
+        (97, {"ok": 390, "wrong": 1}, False),
+        (97, {"ok": 390, "failed": 20}, False),
+    ],
+)
+def test_a_service_carries_most_of_what_the_reference_does(mine: int, outcomes: Mapping[str, int], ok: Any) -> None:
+    found = speed.load.judge_capacity(Halves(), turns(mine, outcomes))
+    assert found.ok is ok, found.sentence
+
+
+def test_a_driver_that_is_short_itself_says_nothing_of_capacity() -> None:
+    found = speed.load.judge_capacity(Halves(), turns(60, {"ok": 240}, driver_cpu=0.9))
+    assert found.ok is None
+    assert "of a core" in found.sentence

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.probes.load import Duet, join, least, ratio, valid
+from harness.probes.load import Duet, Saturation, join, least, ratio, saturate, sent_by, share, unsound, valid
 from harness.probes.load import _duet as window_of
 from harness.probes.load import _judge as judge
-from harness.probes.load_plan import Driver, Sent
+from harness.probes.load_plan import Driver, Plan, Sent
 
 SOUND = Driver(finished=True, cpu_share=0.1)
 
@@ -131,3 +133,106 @@ def test_a_sound_window_is_valid_and_can_be_saved() -> None:
     found = window()
     assert valid(found) is None
     assert len(found.evidence()["latency_ms"]) == 800
+
+
+class Driven:
+    """Stands in for the driver: answers each plan with `answer`, and keeps the plans."""
+
+    def __init__(self, answer: Callable[[Plan], Sequence[Sent]]) -> None:
+        self.plans: list[Plan] = []
+        self._answer = answer
+
+    def __call__(self, plan: bytes, seconds: float) -> tuple[bytes, bytes]:
+        self.plans.append(Plan.model_validate_json(plan))
+        lines = [each.model_dump_json() for each in self._answer(self.plans[-1])]
+        return "\n".join(lines).encode(), SOUND.model_dump_json().encode()
+
+
+URLS = {"reference": "http://reference", "candidate": "http://candidate"}
+
+
+def at_a_rate(per_s: float, seconds: float, stack: str, outcome: str = "ok", risk: float = 0.5) -> list[Sent]:
+    """What a stack answered that gave so many answers a second."""
+    ends = [(each + 0.5) / per_s for each in range(int(per_s * seconds))]
+    return [
+        sent(index, stack, 100, outcome, risk).model_copy(update={"intended": end - 0.1})
+        for index, end in enumerate(ends)
+    ]
+
+
+def saturated(candidate: float, reference: float = 100, **more: Any) -> Saturation:
+    def answers(plan: Plan) -> list[Sent]:
+        (stack,) = plan.urls
+        return at_a_rate({"candidate": candidate, "reference": reference}[stack], 5.0, stack)
+
+    with sent_by(Driven(answers)):
+        return saturate(URLS, [b"{}"] * 2000, None, 4, **more)
+
+
+def test_capacity_is_counted_over_the_seconds_after_the_warm_one_and_of_right_answers_alone() -> None:
+    def answers(plan: Plan) -> list[Sent]:
+        (stack,) = plan.urls
+        failed = at_a_rate(30, 5.0, stack, "failed") if stack == "candidate" else []
+        return [*at_a_rate(50, 5.0, stack), *failed]
+
+    with sent_by(Driven(answers)):
+        found = saturate(URLS, [b"{}"] * 2000, None, 4)
+    assert found.answered == {"reference": (50,) * 4, "candidate": (50,) * 4}
+    assert found.rate("candidate") == 50
+    assert found.outcomes == {"reference": {"ok": 250}, "candidate": {"ok": 250, "failed": 150}}
+    assert found.first["candidate"].startswith("failed")
+
+
+def test_each_stack_is_asked_alone_and_answers_are_compared() -> None:
+    def answers(plan: Plan) -> list[Sent]:
+        (stack,) = plan.urls
+        return at_a_rate(40, 5.0, stack, risk={"candidate": 0.3, "reference": 0.4}[stack])
+
+    driven = Driven(answers)
+    with sent_by(driven):
+        found = saturate(URLS, [b"{}"] * 300, None, 4)
+    one, other = driven.plans
+    assert [set(one.urls), set(other.urls)] == [{"reference"}, {"candidate"}], "in the order that was asked for"
+    assert one.under_way == other.under_way > 0
+    assert one.bodies == other.bodies
+    assert found.outcomes == {"reference": {"ok": 200}, "candidate": {"wrong": 200}}
+    assert found.rate("candidate") == 0
+
+
+def test_where_questions_are_used_up_no_second_counts_that_had_none() -> None:
+    with sent_by(Driven(lambda plan: at_a_rate(100, 3.6, *plan.urls))):
+        found = saturate({"reference": "http://reference"}, [b"{}"] * 360, None, 4)
+    assert found.answered == {"reference": (100, 100)}
+
+
+def test_the_share_of_half_the_answers_is_a_half() -> None:
+    found = share([saturated(50), saturated(50)])
+    assert found.point == pytest.approx(0.5, abs=0.01)
+    assert found.low <= found.point <= found.high < 0.75
+    assert found == share([saturated(50), saturated(50)])
+
+
+def test_a_hiccup_widens_the_share() -> None:
+    """One second of eight without an answer, as on a machine that stood still."""
+    sound, other = saturated(100), saturated(100)
+    spoilt = sound.model_copy(update={"answered": {**sound.answered, "candidate": (100, 0, 100, 100)}})
+    assert share([sound, other]).low == pytest.approx(1.0, abs=0.02)
+    assert share([spoilt, other]).low < 0.75 < share([spoilt, other]).high
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (saturated(100, 0.1), "no right answer"),
+        (saturated(100).model_copy(update={"finished": False}), "did not finish"),
+        (saturated(100).model_copy(update={"driver_cpu": 0.9}), "of a core"),
+    ],
+)
+def test_turns_that_say_nothing_are_named(bad: Saturation, said: str) -> None:
+    assert said in str(unsound([saturated(100), bad]))
+    assert unsound([saturated(100)]) is None
+
+
+def test_a_candidate_that_answers_nothing_is_no_excuse() -> None:
+    assert unsound([saturated(0.1)]) is None
+    assert share([saturated(0.1)]).point == 0

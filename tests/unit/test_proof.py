@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness import proof
 from harness import scenario as scenarios
 from harness import variant as variants
 from harness.errors import ScenarioError
 from harness.layout import Layouts, site_in
-from harness.model import CheckResult, Diagnosis, Outcome, RunRecord
+from harness.model import Activity, CheckResult, Diagnosis, Outcome, RunRecord
 from harness.proof import Cell, Ledger, Row
-from harness.proof.ledger import code_digest
+from harness.proof.ledger import BASE_UNDER_LOAD, UNDER_LOAD, code_digest
 from harness.scenario import Scenario
 from harness.scoring import score
 
@@ -229,6 +230,44 @@ def test_a_cell_on_record_counts_for_the_same_code_only(tiny: Scenario, tmp_path
     assert other.earlier(row) is None
     other.write_record(plan.rows, record)
     assert [each["seconds"] for each in json.loads(record.read_text(encoding="utf-8")).values()] == [7.0]
+
+
+def test_how_load_is_measured_counts_for_rows_that_measured_under_load(tiny: Scenario, tmp_path: Path) -> None:
+    shutil.copytree(tiny.folder, tmp_path / "tiny")
+    base = tmp_path / "_base"
+    (base / "drills").mkdir(parents=True)
+    (base / "drills" / "load.py").write_text("LIMIT = 1\n", encoding="utf-8")
+    (base / "drills" / "night.py").write_text("LIMIT = 1\n", encoding="utf-8")
+    quiet, loaded = rows(tiny, "shortcut")[0], rows(tiny, "healthy")[0]
+
+    def known() -> list[bool]:
+        ledger = Ledger(tmp_path / "ledger", scenarios.load(tmp_path / "tiny"), "process")
+        return [ledger.get(row) is not None for row in (quiet, loaded)]
+
+    for row, under_load in ((quiet, False), (loaded, True)):
+        cell = Cell(row=row.id, kind=row.kind, good=True, low=0, high=0, failed=(), under_load=under_load)
+        Ledger(tmp_path / "ledger", scenarios.load(tmp_path / "tiny"), "process").put(row, cell)
+    assert known() == [True, True]
+    (base / "drills" / "load.py").write_text("LIMIT = 2\n", encoding="utf-8")
+    assert known() == [True, False]
+    (base / "drills" / "night.py").write_text("LIMIT = 2\n", encoding="utf-8")
+    assert known() == [False, False]
+
+
+@pytest.mark.parametrize("kind", ["load", "drill"])
+def test_a_cell_says_whether_its_row_measured_under_load(tiny: Scenario, kind: str) -> None:
+    row = rows(tiny, "healthy")[0]
+    stretch = Activity(name="questions", kind=kind, start=0, end=1)
+    record = record_of(tiny, row.seed, set()).model_copy(update={"activities": (stretch,)})
+    assert proof.judge(row, record).under_load is (kind == "load")
+
+
+def test_what_only_measures_load_is_there() -> None:
+    """A file that was renamed would count for no row at all."""
+    root = Path(harness.__file__).parent
+    assert all((root / name).is_file() for name in UNDER_LOAD)
+    shared = root.parent / "scenarios" / "_base"
+    assert all((shared / name).is_file() for name in BASE_UNDER_LOAD)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
-"""The load driver of a grading: a container of its own in the networks of both stacks. It knows nothing secret."""
+"""The load driver of a grading: a container of its own in the networks of both stacks. It knows nothing secret.
+
+While load is sent to one of the stacks alone, the other stands still: it could take the machine from it.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import TracebackType
 
 from docker.errors import NotFound
@@ -93,9 +96,16 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
 
     def _send(self, plan: bytes, seconds: float) -> tuple[bytes, bytes]:
         """Send a plan, given as JSON with addresses of this machine; raises EnvironmentFault when the driver died."""
+        told = self._inside(plan)
+        with ExitStack() as stood:
+            for stack in self._without_load(plan):
+                stood.enter_context(standing_still(stack))
+            return self._drive(told, seconds)
+
+    def _drive(self, plan: bytes, seconds: float) -> tuple[bytes, bytes]:
         assert self._container is not None
         command = ["docker", "exec", "-i", str(self._container.name), "sh", "-c", DRIVE]
-        said = ask(command, seconds + GRACE_SECONDS, MAX_SENT, self._inside(plan))
+        said = ask(command, seconds + GRACE_SECONDS, MAX_SENT, plan)
         if said.late:
             raise EnvironmentFault("The load driver did not end in time.", "Run it again.")
         if said.flooded:
@@ -105,6 +115,10 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
         driver, _, sent = said.out.partition(b"\n")
         return sent, driver
 
+    def _without_load(self, plan: bytes) -> list[ComposeStack]:
+        urls = json.loads(plan)["urls"].values()
+        return [each for each in self._stacks if not any(_address(url, each) for url in urls)]
+
     def _inside(self, plan: bytes) -> bytes:
         """The same plan with the addresses that services have in their own networks, by their containers' names."""
         told = json.loads(plan)
@@ -113,9 +127,34 @@ class DriverContainer(AbstractContextManager[SendLoad | None]):
 
     def _inner(self, url: str) -> str:
         for stack in self._stacks:
-            for service, inner in stack.urls().items():
-                here = stack.endpoint(service)
-                if url.startswith(f"{here}/"):
-                    home, port = inner.removeprefix("http://").split(":")
-                    return f"http://{stack.container(home).name}:{port}{url.removeprefix(here)}"
+            if address := _address(url, stack):
+                return address
         raise EnvironmentFault(f"{url} is no address of a stack that is graded.")
+
+
+def _address(url: str, stack: ComposeStack) -> str | None:
+    """The address of this machine that a stack's service has, as one in the stack's own network; None: of another."""
+    for service, inner in stack.urls().items():
+        here = stack.endpoint(service)
+        if url.startswith(f"{here}/"):
+            home, port = inner.removeprefix("http://").split(":")
+            return f"http://{stack.container(home).name}:{port}{url.removeprefix(here)}"
+    return None
+
+
+@contextmanager
+def standing_still(stack: ComposeStack) -> Iterator[None]:
+    """As long as the block lasts nothing runs in a stack's box. Raises EnvironmentFault when the engine refuses."""
+    box = stack.container("box")
+    try:
+        box.reload()
+        if box.status != "running":  # what has crashed stands still, and is its own fault
+            yield
+            return
+        box.pause()
+        try:
+            yield
+        finally:
+            box.unpause()
+    except Failures as exc:
+        raise EnvironmentFault(f"The box of {stack.name} does not stand still: {str(exc)[:200]}") from exc

@@ -148,7 +148,7 @@ def settle(
             _await(pair, stack, wrong, SETTLE_S, ask)
         except TooLate as late:
             said = str(late)
-            raise TooLate(stack.name, f"Not by itself, and after a restart {said[:1].lower()}{said[1:]}") from exc
+            raise TooLate(stack.name, f"Not by itself; after a restart {said[:1].lower()}{said[1:]}") from exc
 
 
 def _await(
