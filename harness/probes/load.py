@@ -56,7 +56,7 @@ class Duet:
 
     intended    seconds from the start of the window
     latency_ms  from the intended time; failed requests and timeouts count as the timeout
-    outcome     ok, wrong (answered, but not what is expected), failed, timeout or unsent
+    outcome     ok, wrong (answered, but not what is expected), failed or timeout
     first       per stack the first answer that was not ok, in words
     lag_ms      how much later than intended the driver sent it, which is part of its latency
     lag_p99_ms  send lag of the driver; `shortfall` the share of requests not sent within a second of their time
@@ -93,7 +93,7 @@ class Duet:
         return Counter(str(each) for each in self.outcome[self.stack == stack])
 
     def not_ok(self, stack: str) -> int:
-        """How many requests of a stack were wrong, failed, late beyond the timeout or unsent."""
+        """How many requests of a stack were wrong, failed or late beyond the timeout."""
         return sum(count for outcome, count in self.outcomes(stack).items() if outcome != "ok")
 
     def evidence(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def join(*duets: Duet) -> Duet:
         lag_ms=np.concatenate([each.lag_ms for each in duets]),
         outcome=np.concatenate([each.outcome for each in duets]),
         first={name: text for each in reversed(duets) for name, text in each.first.items()},
-        lag_p99_ms=_p99([lag for each in duets for lag in each.lag_ms[each.outcome != "unsent"]]),
+        lag_p99_ms=_p99([lag for each in duets for lag in each.lag_ms]),
         shortfall=float(np.average([each.shortfall for each in duets], weights=np.maximum(sizes, 1))),
         driver_cpu=max(each.driver_cpu for each in duets),
         finished=all(each.finished for each in duets),
@@ -263,8 +263,8 @@ def saturate(
 
     Each has the machine to itself. At once, two would share the cores of a small machine evenly whatever their number
     of workers (measured on two cores: one worker then carries what two carry). Each body is sent once to each stack, so
-    that no cache of answers helps; where they are used up, what follows counts as seconds without answers. Arguments
-    and errors as of `duet`. Lasts about warm_s + seconds + 2 s for each stack.
+    that no cache of answers helps; where they are used up early, fewer seconds count. Arguments and errors as of
+    `duet`. Lasts about warm_s + seconds + 2 s for each stack, and up to timeout_s more.
     """
     sent: list[Sent] = []
     drivers: list[Driver] = []
@@ -289,8 +289,8 @@ def share(found: Sequence[Saturation], seed: int = 0) -> Interval:
 
     NaN where the reference gave none. Deterministic for the same counts and seed.
     """
-    counts = [np.array([count for each in found for count in each.answered[name]]) for name in (CANDIDATE, REFERENCE)]
-    mine, theirs = counts
+    of = {name: [count for each in found for count in each.answered[name]] for name in (CANDIDATE, REFERENCE)}
+    mine, theirs = counts = [np.array(of[name] or [0]) for name in (CANDIDATE, REFERENCE)]
     if not theirs.sum():
         return Interval(low=np.nan, point=np.nan, high=np.nan)
     rng = np.random.default_rng(seed)
@@ -401,9 +401,9 @@ def _differs(risks: Sequence[float] | None, right: Sequence[float] | None) -> st
 def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, timeout_s: float, begin: float) -> Duet:
     ordered = sorted((each for each in sent if each.intended >= begin), key=lambda each: (each.intended, each.stack))
     cap = timeout_s * 1e3
-    lost = {"failed", "timeout", "unsent"}
-    lags = [each.lag_ms for each in ordered if each.outcome != "unsent"]
-    late = sum(each.outcome == "unsent" or each.lag_ms > 1e3 for each in ordered)
+    lost = {"failed", "timeout"}
+    lags = [each.lag_ms for each in ordered]
+    late = sum(each.lag_ms > 1e3 for each in ordered)
     return Duet(
         rate=rate,
         seconds=seconds,

@@ -87,8 +87,8 @@ class Arrivals(FastHttpUser):  # type: ignore[misc]  # locust has no types
         """Send everything of the plan, wait for the answers, and stop."""
         self._prepare()
         greenlets = self._closed() if self.plan.under_way else [self._spawn_at(*pair) for pair in self._schedule()]
-        ends = self._start + self.plan.seconds + self.plan.timeout_s + 1
-        gevent.joinall(greenlets, timeout=max(0.0, ends - time.monotonic()))
+        sending = self.plan.seconds if self.plan.under_way else 0.0
+        gevent.joinall(greenlets, timeout=sending + self.plan.timeout_s + 1)
         self.done.set()
         raise StopUser
 

@@ -34,7 +34,7 @@ class Sent(Record):
     """One request: `intended` in seconds from the start, `latency_ms` from then, `risks` of the answer's rows.
 
     `outcome` is ok, wrong (a 200 against the contract), oversized (a wrong one that would have cost the driver more
-    than any answer may), failed, timeout or unsent.
+    than any answer may), failed or timeout.
     """
 
     pair: int

@@ -277,6 +277,14 @@ def test_a_question_is_not_repeated_to_measure_capacity(start: Start) -> None:
     assert found.outcomes == {"reference": {"ok": len(BODIES)}}
 
 
+def test_in_closed_loop_a_dead_server_carries_nothing(start: Start) -> None:
+    """It uses the questions up at once, before a second has passed."""
+    found = saturate({"reference": start(0.1), "candidate": "http://127.0.0.1:9"}, QUESTIONS[:400], None, 2)
+    assert set(found.outcomes["candidate"]) == {"failed"}
+    assert share([found]).high == 0
+    assert unsound([found]) is None
+
+
 def test_in_closed_loop_silence_is_a_timeout_and_the_turn_ends(start: Start) -> None:
     found = saturate({"reference": start(), "candidate": start(30)}, QUESTIONS, None, 2, timeout_s=1.0)
     assert set(found.outcomes["candidate"]) == {"timeout"}
