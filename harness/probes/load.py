@@ -1,9 +1,9 @@
-"""Open-loop load on two stacks (Locust, in a process of its own), and what the numbers say.
+"""Open-loop load on two stacks at once (Locust, in a process of its own), and what the numbers say.
 
 Arrivals are Poisson from a seed; each payload goes to both stacks, request by request in random order, so that noise
 of the machine hits both alike (measured: p95 ratio of identical servers 0.99-1.02, against 0.81-1.47 with windows in
-turn). Latency counts from the intended send time, in milliseconds. What a stack can carry at most is measured in closed
-loop, one stack after the other. The probe measures: a check compares with limits.
+turn). Latency counts from the intended send time, in milliseconds. The probe measures: a check compares with limits.
+`load_capacity` has the closed loop.
 """
 
 from __future__ import annotations
@@ -39,9 +39,6 @@ MAX_LAG_MS = 50.0
 """Largest 99th percentile of send lag; or half the reference's median latency, where that is larger."""
 MAX_DRIVER_CPU = 0.7
 """Largest share of a core that the driver may use."""
-
-UNDER_WAY = 8
-"""Requests under way in closed loop: four for each worker of a healthy stack (BRIEF.md: two), so that none is idle."""
 
 BLOCK_S = 1.0
 RESAMPLES = 2000
@@ -127,26 +124,6 @@ class Interval(Record):
         return f"{self.point:.2f} ({self.low:.2f}–{self.high:.2f})"
 
 
-class Saturation(Record):
-    """What stacks did in closed loop, one after the other: UNDER_WAY requests under way all the time.
-
-    answered    per stack the right answers in each second
-    outcomes    per stack how many requests ended how, as in `Duet`
-    first       per stack the first answer that was not ok, in words
-    driver_cpu  share of a core that the driver used; `finished` whether it came to an end
-    """
-
-    answered: Mapping[str, tuple[int, ...]]
-    outcomes: Mapping[str, Mapping[str, int]]
-    first: Mapping[str, str]
-    driver_cpu: float
-    finished: bool
-
-    def rate(self, stack: str) -> float:
-        """Right answers a second; 0 where there are none."""
-        return float(np.mean(self.answered[stack])) if self.answered.get(stack) else 0.0
-
-
 def duet(
     urls: Mapping[str, str],
     bodies: Sequence[bytes | Mapping[str, Any]],
@@ -168,9 +145,9 @@ def duet(
 
     Raises EnvironmentFault when the driver itself died. Lasts about warm_s + seconds + 2 s, and up to timeout_s more.
     """
-    plan = _plan(urls, bodies, ((rate, warm_s + seconds),), seed, timeout_s, path)
-    sent, driver = _drive(plan)
-    return _duet(_judge(sent, expected, len(bodies)), driver, rate, seconds, timeout_s, warm_s)
+    plan = plan_of(urls, bodies, ((rate, warm_s + seconds),), seed, timeout_s, path)
+    sent, driver = drive(plan)
+    return _duet(judged_by(sent, expected, len(bodies)), driver, rate, seconds, timeout_s, warm_s)
 
 
 def join(*duets: Duet) -> Duet:
@@ -249,76 +226,7 @@ def _spoilt(window: Duet) -> str | None:
     return None
 
 
-def saturate(
-    urls: Mapping[str, str],
-    bodies: Sequence[bytes | Mapping[str, Any]],
-    expected: Sequence[Sequence[float]] | None,
-    seconds: int,
-    *,
-    warm_s: float = 1.0,
-    timeout_s: float = TIMEOUT_S,
-    path: str = "/predict",
-) -> Saturation:
-    """Ask one stack after the other, in the order of `urls`, as fast as it answers: what it carries at most.
-
-    Each has the machine to itself. At once, two would share the cores of a small machine evenly whatever their number
-    of workers (measured on two cores: one worker then carries what two carry). Each body is sent once to each stack, so
-    that no cache of answers helps; where they are used up early, fewer seconds count. Arguments and errors as of
-    `duet`. Lasts about warm_s + seconds + 2 s for each stack, and up to timeout_s more.
-    """
-    sent: list[Sent] = []
-    drivers: list[Driver] = []
-    for name, url in urls.items():
-        stages = ((0.0, warm_s + seconds),)
-        each, driver = _drive(_plan({name: url}, bodies, stages, 0, timeout_s, path, under_way=UNDER_WAY))
-        sent += each
-        drivers.append(driver)
-    judged = _judge(sent, expected, len(bodies))
-    of = {name: [each for each in judged if each.stack == name] for name in urls}
-    return Saturation(
-        answered={name: _in_seconds(of[name], warm_s, seconds, len(of[name]) >= len(bodies)) for name in urls},
-        outcomes={name: dict(Counter(_outcome(each) for each in of[name])) for name in urls},
-        first=_first(judged),
-        driver_cpu=max(driver.cpu_share for driver in drivers),
-        finished=all(driver.finished for driver in drivers),
-    )
-
-
-def share(found: Sequence[Saturation], seed: int = 0) -> Interval:
-    """Candidate's right answers a second over the reference's, with a seeded bootstrap over the seconds of each.
-
-    NaN where the reference gave none. Deterministic for the same counts and seed.
-    """
-    of = {name: [count for each in found for count in each.answered[name]] for name in (CANDIDATE, REFERENCE)}
-    mine, theirs = counts = [np.array(of[name] or [0]) for name in (CANDIDATE, REFERENCE)]
-    if not theirs.sum():
-        return Interval(low=np.nan, point=np.nan, high=np.nan)
-    rng = np.random.default_rng(seed)
-    means = [rng.choice(each, (RESAMPLES, each.size)).mean(axis=1) for each in counts]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means[0] / np.maximum(means[1], 1e-9), [tail, 1 - tail])
-    return Interval(low=float(low), point=float(mine.mean() / theirs.mean()), high=float(high))
-
-
-def unsound(found: Sequence[Saturation]) -> str | None:
-    """Why turns say nothing about the stacks, because of the driver or the reference; None when they are sound."""
-    if not all(each.finished for each in found):
-        return "the load driver did not finish its plan"
-    if not all(each.rate(REFERENCE) for each in found):
-        return "the reference gave no right answer"
-    cpu = max(each.driver_cpu for each in found)
-    return f"the driver used {cpu:.0%} of a core" if cpu > MAX_DRIVER_CPU else None
-
-
-def _in_seconds(sent: Sequence[Sent], warm_s: float, seconds: int, used_up: bool) -> tuple[int, ...]:
-    """Right answers in each whole second, as long as there were questions."""
-    if used_up:
-        seconds = min(seconds, int(max(each.intended for each in sent) - warm_s))
-    done = [each.intended + each.latency_ms / 1e3 - warm_s for each in sent if each.outcome == "ok"]
-    return tuple(sum(second <= end < second + 1 for end in done) for second in range(seconds))
-
-
-def _plan(
+def plan_of(
     urls: Mapping[str, str],
     bodies: Sequence[bytes | Mapping[str, Any]],
     stages: Sequence[tuple[float, float]],
@@ -327,6 +235,7 @@ def _plan(
     path: str,
     under_way: int = 0,
 ) -> Plan:
+    """A plan of load for stacks with these base URLs; bodies, stages and the rest as a `Plan` has them."""
     return Plan(
         urls={name: f"{url}{path}" for name, url in urls.items()},
         bodies=tuple(body.decode() if isinstance(body, bytes) else json.dumps(body) for body in bodies),
@@ -349,7 +258,8 @@ def sent_by(send: SendLoad | None) -> Iterator[None]:
         _send = before
 
 
-def _drive(plan: Plan) -> tuple[list[Sent], Driver]:
+def drive(plan: Plan) -> tuple[list[Sent], Driver]:
+    """Send a plan, by whatever `sent_by` says. Raises EnvironmentFault when the driver died."""
     sent, driver = _send(plan.model_dump_json().encode(), plan.longest_s + 30)
     return [Sent.model_validate_json(line) for line in sent.splitlines()], Driver.model_validate_json(driver)
 
@@ -376,7 +286,7 @@ def _local(plan: bytes, seconds: float) -> tuple[bytes, bytes]:
 _send: SendLoad = _local
 
 
-def _judge(sent: Sequence[Sent], expected: Sequence[Sequence[float]] | None, bodies: int) -> list[Sent]:
+def judged_by(sent: Sequence[Sent], expected: Sequence[Sequence[float]] | None, bodies: int) -> list[Sent]:
     """The same requests; those that were answered, but not with what is expected, become wrong."""
     theirs = {each.pair: each.risks for each in sent if each.stack == REFERENCE and each.outcome == "ok"}
     judged = []
@@ -412,8 +322,8 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
         stack=np.array([each.stack for each in ordered], dtype=np.str_),
         lag_ms=np.array([each.lag_ms for each in ordered], dtype=np.float64),
         latency_ms=np.array([cap if each.outcome in lost else min(each.latency_ms, cap) for each in ordered]),
-        outcome=np.array([_outcome(each) for each in ordered], dtype=np.str_),
-        first=_first(ordered),
+        outcome=np.array([outcome_of(each) for each in ordered], dtype=np.str_),
+        first=first_bad(ordered),
         lag_p99_ms=_p99(lags),
         shortfall=late / max(len(ordered), 1),
         driver_cpu=driver.cpu_share,
@@ -422,11 +332,12 @@ def _duet(sent: Sequence[Sent], driver: Driver, rate: float, seconds: float, tim
     )
 
 
-def _first(sent: Iterable[Sent]) -> dict[str, str]:
+def first_bad(sent: Iterable[Sent]) -> dict[str, str]:
+    """Per stack the first answer that was not ok, in words."""
     first: dict[str, str] = {}
     for each in sent:
         if each.outcome != "ok":
-            first.setdefault(each.stack, f"{_outcome(each)}: {each.text}")
+            first.setdefault(each.stack, f"{outcome_of(each)}: {each.text}")
     return first
 
 
@@ -434,7 +345,8 @@ def _p99(lags: Sequence[float]) -> float:
     return float(np.quantile(lags, 0.99)) if lags else float("nan")
 
 
-def _outcome(each: Sent) -> str:
+def outcome_of(each: Sent) -> str:
+    """How a request ended, as `Duet.outcome` says it: an oversized answer is a wrong one."""
     return "wrong" if each.outcome == "oversized" else each.outcome
 
 

@@ -49,7 +49,13 @@ GRADING = ("proof/run.py",)
 OF_RUNTIME = {"process": ("runtime/process.py",), "compose": ("runtime/compose/", "runtime/inside/")}
 """Parts that can only where that runtime runs the stacks."""
 
-UNDER_LOAD = ("probes/load.py", "probes/load_driver.py", "probes/load_plan.py", "runtime/compose/driver.py")
+UNDER_LOAD = (
+    "probes/load.py",
+    "probes/load_capacity.py",
+    "probes/load_driver.py",
+    "probes/load_plan.py",
+    "runtime/compose/driver.py",
+)
 BASE_UNDER_LOAD = ("drills/load.py",)
 """Parts, of the harness and of what scenarios share, that can only where something is measured under load."""
 

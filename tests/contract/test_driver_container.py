@@ -11,7 +11,8 @@ import pytest
 from kits import ComposeKit, needs_engine, plan_of, running
 
 from harness import scenario as scenarios
-from harness.probes.load import duet, saturate, sent_by
+from harness.probes.load import duet, sent_by
+from harness.probes.load_capacity import saturate
 from harness.runtime.base import RunningStack
 from harness.runtime.compose import ComposeStack
 from harness.runtime.compose.driver import standing_still

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from harness.probes.load import Duet, Saturation, duet, ratio, saturate, share, unsound, valid
+from harness.probes.load import Duet, duet, ratio, valid
+from harness.probes.load_capacity import Saturation, saturate, share, unsound
 from harness.runtime import ports
 
 BODIES = [{"rows": [{"row_id": f"r{index}"}]} for index in range(20)]

@@ -20,7 +20,7 @@ import pytest
 from harness import scenario as scenarios
 from harness.probes import load
 from harness.probes.answers import Answer, ServedModel
-from harness.probes.load import Saturation
+from harness.probes.load_capacity import Saturation
 from harness.probes.registry import Run, Version
 
 SCENARIO = scenarios.find("broken_pipeline")

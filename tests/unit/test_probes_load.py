@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.probes.load import Duet, Saturation, join, least, ratio, saturate, sent_by, share, unsound, valid
+from harness.probes.load import Duet, join, judged_by, least, ratio, sent_by, valid
 from harness.probes.load import _duet as window_of
-from harness.probes.load import _judge as judge
+from harness.probes.load_capacity import Saturation, saturate, share, unsound
 from harness.probes.load_plan import Driver, Plan, Sent
 
 SOUND = Driver(finished=True, cpu_share=0.1)
@@ -88,12 +88,12 @@ def test_what_failed_counts_as_the_timeout_and_misses() -> None:
 
 def test_an_answer_is_right_by_what_is_expected() -> None:
     each = [sent(0, "candidate", 1, risk=0.3), sent(0, "reference", 1, risk=0.3 + 2e-6)]
-    assert [one.outcome for one in judge(each, [[0.3]], 1)] == ["ok", "wrong"]
+    assert [one.outcome for one in judged_by(each, [[0.3]], 1)] == ["ok", "wrong"]
 
 
 def test_without_expectation_the_reference_is_right() -> None:
     each = [sent(0, "candidate", 1, risk=0.3), sent(0, "reference", 1, risk=0.4), sent(1, "candidate", 1, risk=0.9)]
-    judged = judge(each, None, 1)
+    judged = judged_by(each, None, 1)
     assert [one.outcome for one in judged] == ["wrong", "ok", "ok"]
     assert "0.300000 in row 0 where 0.400000" in judged[0].text
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from harness.model import Finding, Series
-from harness.probes import load
-from harness.probes.load import CANDIDATE, REFERENCE, Duet, Interval, Saturation
+from harness.probes import load, load_capacity
+from harness.probes.load import CANDIDATE, REFERENCE, Duet, Interval
+from harness.probes.load_capacity import Saturation
 
 from .pair import Pair
 from .rows import Row
@@ -102,7 +103,7 @@ def measure_capacity(pair: Pair, turns: list[Saturation], expected: Expected | N
 
 def judge_capacity(pair: Pair, turns: Sequence[Saturation], alike: bool = True) -> Finding:
     """Whether the candidate carries its share. Stacks, and what makes an answer right, as in `judge`."""
-    interval = load.share(turns, _seed(pair, CAPACITY))
+    interval = load_capacity.share(turns, _seed(pair, CAPACITY))
     evidence = {"turns": [each.model_dump(mode="json") for each in turns], "share": interval}
     saved = (pair.bench.save(f"{CAPACITY}/turns.json", evidence),)
     outcomes = {name: sum((Counter(each.outcomes[name]) for each in turns), Counter()) for name in STACKS}
@@ -111,7 +112,7 @@ def judge_capacity(pair: Pair, turns: Sequence[Saturation], alike: bool = True) 
     if wrong:
         ok = None if _bad_share(outcomes[REFERENCE], alike) > FAILED_AT_MOST else False
         return Finding(ok, wrong, str(interval), saved)
-    if invalid := load.unsound(turns):
+    if invalid := load_capacity.unsound(turns):
         return Finding(None, f"The measurement says nothing: {invalid}.", "", saved)
     mine, theirs = (_mean_rate(turns, name) for name in STACKS)
     sentence = f"{mine:.0f} answers a second at most against the reference's {theirs:.0f}: a share of {interval}."
@@ -123,7 +124,7 @@ def _both_orders(pair: Pair, expected: Expected | None) -> list[Saturation]:
     for order in ORDERS:
         urls, bodies = _urls(pair), new_questions(pair)(QUESTIONS)
         answers = expected(bodies) if expected is not None else None
-        found.append(load.saturate({name: urls[name] for name in order}, bodies, answers, TURN_S))
+        found.append(load_capacity.saturate({name: urls[name] for name in order}, bodies, answers, TURN_S))
     return found
 
 
