@@ -36,7 +36,7 @@ UNDER_WAY = 8
 class Saturation(Record):
     """What stacks did in closed loop, one after the other: UNDER_WAY requests under way all the time.
 
-    answered    per stack the right answers in each second
+    answered    per stack the answers by the contract in each second, right or wrong: `outcomes` tells how many are
     outcomes    per stack how many requests ended how, as in `load.Duet`
     first       per stack the first answer that was not ok, in words
     driver_cpu  share of a core that the driver used; `finished` whether it came to an end
@@ -49,7 +49,7 @@ class Saturation(Record):
     finished: bool
 
     def rate(self, stack: str) -> float:
-        """Right answers a second; 0 where there are none."""
+        """Answers a second; 0 where there are none."""
         return float(np.mean(self.answered[stack])) if self.answered.get(stack) else 0.0
 
 
@@ -77,10 +77,10 @@ def saturate(
         sent += each
         drivers.append(driver)
     judged = judged_by(sent, expected, len(bodies))
-    of = {name: [each for each in judged if each.stack == name] for name in urls}
+    of = {name: [each for each in sent if each.stack == name] for name in urls}
     return Saturation(
         answered={name: _in_seconds(of[name], warm_s, seconds, len(of[name]) >= len(bodies)) for name in urls},
-        outcomes={name: dict(Counter(outcome_of(each) for each in of[name])) for name in urls},
+        outcomes={name: dict(Counter(outcome_of(each) for each in judged if each.stack == name)) for name in urls},
         first=first_bad(judged),
         driver_cpu=max(driver.cpu_share for driver in drivers),
         finished=all(driver.finished for driver in drivers),
@@ -88,7 +88,7 @@ def saturate(
 
 
 def share(found: Sequence[Saturation], seed: int = 0) -> Interval:
-    """Candidate's right answers a second over the reference's, with a seeded bootstrap over the seconds of each.
+    """Candidate's answers a second over the reference's, with a seeded bootstrap over the seconds of each.
 
     NaN where the reference gave none. Deterministic for the same counts and seed.
     """
@@ -108,13 +108,13 @@ def unsound(found: Sequence[Saturation]) -> str | None:
     if not all(each.finished for each in found):
         return "the load driver did not finish its plan"
     if not all(each.rate(REFERENCE) for each in found):
-        return "the reference gave no right answer"
+        return "the reference gave no answer"
     cpu = max(each.driver_cpu for each in found)
     return f"the driver used {cpu:.0%} of a core" if cpu > MAX_DRIVER_CPU else None
 
 
 def _in_seconds(sent: Sequence[Sent], warm_s: float, seconds: int, used_up: bool) -> tuple[int, ...]:
-    """Right answers in each whole second, as long as there were questions."""
+    """Answers in each whole second, as long as there were questions."""
     if used_up:
         seconds = min(seconds, int(max(each.intended for each in sent) - warm_s))
     done = [each.intended + each.latency_ms / 1e3 - warm_s for each in sent if each.outcome == "ok"]

@@ -169,7 +169,7 @@ def saturated(candidate: float, reference: float = 100, **more: Any) -> Saturati
         return saturate(URLS, [b"{}"] * 2000, None, 4, **more)
 
 
-def test_capacity_is_counted_over_the_seconds_after_the_warm_one_and_of_right_answers_alone() -> None:
+def test_capacity_is_counted_over_the_seconds_after_the_warm_one_and_of_answers_alone() -> None:
     def answers(plan: Plan) -> list[Sent]:
         (stack,) = plan.urls
         failed = at_a_rate(30, 5.0, stack, "failed") if stack == "candidate" else []
@@ -196,7 +196,20 @@ def test_each_stack_is_asked_alone_and_answers_are_compared() -> None:
     assert one.under_way == other.under_way > 0
     assert one.bodies == other.bodies
     assert found.outcomes == {"reference": {"ok": 200}, "candidate": {"wrong": 200}}
-    assert found.rate("candidate") == 0
+
+
+def test_where_the_stacks_know_different_things_the_reference_still_says_what_a_machine_carries() -> None:
+    """Then the candidate's answers are held against its own, and all of the reference's differ from those."""
+
+    def answers(plan: Plan) -> list[Sent]:
+        (stack,) = plan.urls
+        return at_a_rate(40, 5.0, stack, risk={"candidate": 0.3, "reference": 0.4}[stack])
+
+    with sent_by(Driven(answers)):
+        found = saturate(URLS, [b"{}"] * 300, [[0.3]] * 300, 4)
+    assert found.outcomes == {"reference": {"wrong": 200}, "candidate": {"ok": 200}}
+    assert found.rate("reference") == found.rate("candidate") == 40
+    assert unsound([found]) is None
 
 
 def test_where_questions_are_used_up_no_second_counts_that_had_none() -> None:
@@ -223,7 +236,7 @@ def test_a_hiccup_widens_the_share() -> None:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (saturated(100, 0.1), "no right answer"),
+        (saturated(100, 0.1), "no answer"),
         (saturated(100).model_copy(update={"finished": False}), "did not finish"),
         (saturated(100).model_copy(update={"driver_cpu": 0.9}), "of a core"),
     ],

@@ -227,7 +227,7 @@ def _chart_capacity(pair: Pair, turns: Sequence[Saturation]) -> None:
     seconds = max(len(line) for line in counts)
     pair.bench.chart(
         Series(
-            title=f"Right answers in each second, asked as fast as they come ({CAPACITY})",
+            title=f"Answers in each second, asked as fast as they come ({CAPACITY})",
             x_label="seconds",
             y_label="answers",
             x=tuple(float(second) for second in range(seconds)),
