@@ -147,7 +147,10 @@ def read_submission(folder: Path) -> tuple[Submission, Attempt]:
         ) from exc
     submission = submission.model_copy(update={"archive": folder / "submission.tar.gz"})
     if not submission.archive.is_file() or file_digest(submission.archive) != submission.sha256:
-        raise SubmissionError(f"The archive of {submission.attempt!r} is not the one that was submitted.")
+        raise SubmissionError(
+            f"The archive of {submission.attempt!r} is not the one that was submitted.",
+            "Put that one back; no other is graded.",
+        )
     return submission, sealed
 
 

@@ -91,10 +91,12 @@ def main() -> int:
             raise UsageError("SCENARIO says which scenario is laid out; it is empty.")
         seed = os.environ.get("SEED", "")
         scenario = scenarios.find(name)
+        if seed and not seed.isdecimal():
+            raise UsageError("SEED must be a whole number.", "Leave it empty for a variant drawn at random.")
         drawn = int(seed) if seed else random.SystemRandom().randrange(1, 2**31)
         fill(scenario, drawn, os.environ.get("ATTEMPT", "exam"))
-    except (ExamError, ValueError) as exc:
-        sys.stderr.write(f"error: {exc}\n")
+    except ExamError as exc:
+        sys.stderr.write(f"error: {exc} {exc.next_step}".strip() + "\n")
         return 1
     return 0
 

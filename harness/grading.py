@@ -152,9 +152,9 @@ def versions(scenario: Scenario) -> dict[str, str]:
 
 
 def _take_down(runtime: Runtime, *folders: Path) -> None:
-    """Take stacks down, each also where another's refuses."""
+    """Take stacks down in this order, each also where another's refuses. What loads both goes with the first."""
     with ExitStack() as left:
-        for folder in folders:
+        for folder in reversed(folders):
             left.callback(runtime.down, folder)
 
 

@@ -105,7 +105,10 @@ class Scenario:
         try:
             return importlib.import_module(f"{package}.{name}")
         except ImportError as exc:
-            raise ScenarioError(f"{self.spec.id}: {name} does not import: {exc}") from exc
+            raise ScenarioError(
+                f"{self.spec.id}: {name} does not import: {exc}",
+                "Mend the import; a copied scenario needs the folder _base beside it.",
+            ) from exc
 
     @property
     def base(self) -> Path | None:

@@ -130,7 +130,10 @@ class Session:
         if len(found) == 1:
             return next(self.attempts(found[0]))
         if not lasting:
-            raise AttemptError("No attempt is under way.", "Run `exam start SCENARIO`.")
+            raise AttemptError(
+                "No attempt is under way.",
+                "Run `exam start SCENARIO`; or set EXAM_HOME to the folder in which one was started.",
+            )
         known = ", ".join(lasting)
         if name:
             raise AttemptError(f"There is no attempt {name!r}; there are: {known}.", "Give one with --name.")
@@ -236,7 +239,9 @@ class Session:
                 )
             return root / name
         if len(found) != 1:
-            names = ", ".join(path.name for path in found) or "none"
+            if not found:
+                raise SubmissionError("There is no submission.", "Run `exam submit` first.")
+            names = ", ".join(path.name for path in found)
             raise SubmissionError(f"Which submission? There are: {names}.", "Name one: `exam grade NAME`.")
         return found[0]
 

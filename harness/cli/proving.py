@@ -123,7 +123,7 @@ def _write(here: Session, found: Scenario, plan: proof.Plan, runtime: str) -> tu
     else:
         processes, earlier_too = _known(_ledger(here, found, AS_PROCESSES, True), plan.rows)
         shown = proof.shown_anywhere(plan.rows)
-        text = proof.parity(found, shown, runtime, processes, cells, earlier | earlier_too)
+        text = proof.parity(found, shown, runtime, processes, cells, earlier_too, earlier)
     page.write_text(text, encoding="utf-8")
     record = page.with_suffix(".json")
     ledger.write_record(plan.rows, record)

@@ -25,6 +25,7 @@ STATES = {
     "FATAL": "failed",
     "EXITED": "failed",
 }
+OUTSIDE = "Run it in a terminal of the exam's JupyterLab; if you did, tell whoever holds the exam."
 POLL_SECONDS = 0.5
 TAIL_BYTES = 2_000_000
 
@@ -44,7 +45,7 @@ class Box:
         try:
             found = self._supervisor.states()
         except (OSError, Refused) as exc:
-            raise EnvironmentFault(f"The box's supervisor does not answer: {exc}.", "Is this the box?") from exc
+            raise EnvironmentFault(f"The box's supervisor does not answer: {exc}.", OUTSIDE) from exc
         return {
             entry["name"]: {**entry, "word": entry["state"], "state": STATES.get(entry["state"], "stopped")}
             for entry in found
@@ -72,7 +73,7 @@ class Box:
         try:
             told: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["environment"]
         except (OSError, ValueError, KeyError) as exc:
-            raise EnvironmentFault(f"{path} does not say the stack's variables.", "Is this the box?") from exc
+            raise EnvironmentFault(f"{path} does not say the stack's variables.", OUTSIDE) from exc
         return told
 
     def put(self, path: str, content: bytes, mode: int) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +45,8 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 Floats = NDArray[np.float64]
+Right = Callable[[], Sequence[Sequence[float]]]
+"""Gives for each body the p_late of its rows. Called once all was sent: whom it asks was not asked before."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Interval(Record):
 def duet(
     urls: Mapping[str, str],
     bodies: Sequence[bytes | Mapping[str, Any]],
-    expected: Sequence[Sequence[float]] | None,
+    right: Right | None,
     rate: float,
     seconds: float,
     seed: int,
@@ -140,14 +142,14 @@ def duet(
 
     urls      {"candidate": base URL, "reference": base URL}
     bodies    payloads {"rows": [...]}, taken in turn; a body that comes again is a repeated question
-    expected  for each body the p_late of its rows, within 1e-6; None: the reference's answer to the same payload is
-              the right one, and a candidate's answer is compared where the reference gave one
+    right     what is right, within 1e-6; None: the reference's answer to the same payload, and a candidate's answer
+              is compared where the reference gave one
 
     Raises EnvironmentFault when the driver itself died. Lasts about warm_s + seconds + 2 s, and up to timeout_s more.
     """
     plan = plan_of(urls, bodies, ((rate, warm_s + seconds),), seed, timeout_s, path)
     sent, driver = drive(plan)
-    return _duet(judged_by(sent, expected, len(bodies)), driver, rate, seconds, timeout_s, warm_s)
+    return _duet(judged_by(sent, right and right(), len(bodies)), driver, rate, seconds, timeout_s, warm_s)
 
 
 def join(*duets: Duet) -> Duet:

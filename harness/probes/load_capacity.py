@@ -21,6 +21,7 @@ from harness.probes.load import (
     RESAMPLES,
     TIMEOUT_S,
     Interval,
+    Right,
     drive,
     first_bad,
     judged_by,
@@ -39,13 +40,13 @@ class Saturation(Record):
     answered    per stack the answers by the contract in each second, right or wrong: `outcomes` tells how many are
     outcomes    per stack how many requests ended how, as in `load.Duet`
     first       per stack the first answer that was not ok, in words
-    driver_cpu  share of a core that the driver used; `finished` whether it came to an end
+    driver_cpu  per stack the share of a core that the driver used; `finished` whether it came to an end
     """
 
     answered: Mapping[str, tuple[int, ...]]
     outcomes: Mapping[str, Mapping[str, int]]
     first: Mapping[str, str]
-    driver_cpu: float
+    driver_cpu: Mapping[str, float]
     finished: bool
 
     def rate(self, stack: str) -> float:
@@ -56,7 +57,7 @@ class Saturation(Record):
 def saturate(
     urls: Mapping[str, str],
     bodies: Sequence[bytes | Mapping[str, Any]],
-    expected: Sequence[Sequence[float]] | None,
+    right: Right | None,
     seconds: int,
     *,
     warm_s: float = 1.0,
@@ -70,20 +71,20 @@ def saturate(
     timeout_s more.
     """
     sent: list[Sent] = []
-    drivers: list[Driver] = []
+    drivers: dict[str, Driver] = {}
     for name, url in urls.items():
         stages = ((0.0, warm_s + seconds),)
-        each, driver = drive(plan_of({name: url}, bodies, stages, 0, timeout_s, path, under_way=UNDER_WAY))
+        plan = plan_of({name: url}, bodies, stages, 0, timeout_s, path, under_way=UNDER_WAY)
+        each, drivers[name] = drive(plan)
         sent += each
-        drivers.append(driver)
-    judged = judged_by(sent, expected, len(bodies))
+    judged = judged_by(sent, right and right(), len(bodies))
     of = {name: [each for each in sent if each.stack == name] for name in urls}
     return Saturation(
         answered={name: _in_seconds(of[name], warm_s, seconds, len(of[name]) >= len(bodies)) for name in urls},
         outcomes={name: dict(Counter(outcome_of(each) for each in judged if each.stack == name)) for name in urls},
         first=first_bad(judged),
-        driver_cpu=max(driver.cpu_share for driver in drivers),
-        finished=all(driver.finished for driver in drivers),
+        driver_cpu={name: driver.cpu_share for name, driver in drivers.items()},
+        finished=all(driver.finished for driver in drivers.values()),
     )
 
 
@@ -104,18 +105,25 @@ def share(found: Sequence[Saturation], seed: int = 0) -> Interval:
 
 
 def unsound(found: Sequence[Saturation]) -> str | None:
-    """Why turns say nothing about the stacks, because of the driver or the reference; None when they are sound."""
+    """Why turns say nothing about the stacks, because of the driver or the reference; None when they are sound.
+
+    How busy the driver is counts with the reference alone: a candidate is asked in turns of its own, and can only lower
+    its own number by answers that cost the driver more.
+    """
     if not all(each.finished for each in found):
         return "the load driver did not finish its plan"
     if not all(each.rate(REFERENCE) for each in found):
         return "the reference gave no answer"
-    cpu = max(each.driver_cpu for each in found)
+    cpu = max(each.driver_cpu[REFERENCE] for each in found)
     return f"the driver used {cpu:.0%} of a core" if cpu > MAX_DRIVER_CPU else None
 
 
 def _in_seconds(sent: Sequence[Sent], warm_s: float, seconds: int, used_up: bool) -> tuple[int, ...]:
-    """Answers in each whole second, as long as there were questions."""
-    if used_up:
-        seconds = min(seconds, int(max(each.intended for each in sent) - warm_s))
+    """Answers in each whole second as long as there were questions; where that is none, as many as one would have."""
     done = [each.intended + each.latency_ms / 1e3 - warm_s for each in sent if each.outcome == "ok"]
+    if used_up:
+        asked_s = max(0.001, *(each.intended for each in sent))
+        seconds = min(seconds, int(asked_s - warm_s))
+        if seconds < 1:
+            return (round(sum(end < asked_s - warm_s for end in done) / asked_s),)
     return tuple(sum(second <= end < second + 1 for end in done) for second in range(seconds))

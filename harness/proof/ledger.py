@@ -57,7 +57,9 @@ UNDER_LOAD = (
     "runtime/compose/driver.py",
 )
 BASE_UNDER_LOAD = ("drills/load.py",)
-"""Parts, of the harness and of what scenarios share, that can only where something is measured under load."""
+OWN_UNDER_LOAD = ("grader/drills/speed.py",)
+"""Parts, of the harness, of what scenarios share and of a scenario, that can only where something is measured under
+load."""
 
 IMAGES = ("Dockerfile", "compose.yaml")
 
@@ -92,7 +94,11 @@ class Ledger:
         own = digests(scenario.folder, ("solutions", "shortcuts"))
         shared = digests(scenario.base) if scenario.base is not None else {}
         self._common += [f"{path} {digest}" for path, digest in code.items() if path not in UNDER_LOAD]
-        self._common += [f"{path} {digest}" for path, digest in own.items() if not path.endswith(".md")]
+        self._common += [
+            f"{path} {digest}"
+            for path, digest in own.items()
+            if not path.endswith(".md") and path not in OWN_UNDER_LOAD
+        ]
         self._common += [
             f"{path} {digest}"
             for path, digest in shared.items()
@@ -100,6 +106,7 @@ class Ledger:
         ]
         self._under_load = [f"{path} {code[path]}" for path in UNDER_LOAD if path in code]
         self._under_load += [f"{path} {shared[path]}" for path in BASE_UNDER_LOAD if path in shared]
+        self._under_load += [f"{path} {own[path]}" for path in OWN_UNDER_LOAD if path in own]
 
     def get(self, row: Row) -> Cell | None:
         """The cell of a row, if it was run: here, else as it is on record."""

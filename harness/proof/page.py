@@ -46,21 +46,24 @@ def parity(
     runtime: str,
     here: Mapping[str, Cell],
     there: Mapping[str, Cell],
-    earlier: Container[str] = (),
+    old_here: Container[str] = (),
+    old_there: Container[str] = (),
 ) -> str:
     """Verdicts by row id: `here` those of processes on this machine, `there` those of another runtime.
 
-    Rows whose ids are in `earlier` were run with other code, in one of both or in both.
+    Rows whose ids are in `old_here` or `old_there` were run with other code.
     """
+    ids = [row.id for row in rows]
     lines = [
         f"# {scenario.spec.id} on {runtime}",
         "",
         f"Made by `exam prove {scenario.spec.id} --runtime {runtime} --write`. Versions: {_versions()}.",
         "",
-        *_age([row.id for row in rows], earlier),
+        *_age(ids, old_here, " as processes"),
+        *_age(ids, old_there, f" on {runtime}"),
         f"| row | failed as processes | failed on {runtime} | same |",
         "| --- | --- | --- | --- |",
-        *(_parity_line(_named(row, earlier), here.get(row.id), there.get(row.id)) for row in rows),
+        *(_parity_line(each, here.get(each), there.get(each), each in old_here, each in old_there) for each in ids),
         "",
     ]
     return "\n".join(lines)
@@ -71,21 +74,26 @@ def same_verdicts(one: Cell, other: Cell) -> bool:
     return set(one.failed) == set(other.failed) and not one.unsure and not other.unsure
 
 
-def _age(ids: Sequence[str], earlier: Container[str]) -> list[str]:
+def _age(ids: Sequence[str], earlier: Container[str], where: str = "") -> list[str]:
     old = sum(each in earlier for each in ids)
     if not old:
         return []
-    return [f"{old} of {len(ids)} rows, marked {EARLIER}, were run before harness or scenario last changed.", ""]
+    return [f"{old} of {len(ids)} rows{where}, marked {EARLIER}, were run before harness or scenario last changed.", ""]
 
 
 def _named(row: Row, earlier: Container[str]) -> str:
     return f"{row.id} {EARLIER}" if row.id in earlier else row.id
 
 
-def _parity_line(name: str, here: Cell | None, there: Cell | None) -> str:
-    told = [", ".join(cell.failed) or "none" if cell is not None else "not run" for cell in (here, there)]
+def _parity_line(name: str, here: Cell | None, there: Cell | None, old_here: bool, old_there: bool) -> str:
     same = "" if here is None or there is None else "yes" if same_verdicts(here, there) else "NO"
-    return f"| {name} | {told[0]} | {told[1]} | {same} |"
+    return f"| {name} | {_failed(here, old_here)} | {_failed(there, old_there)} | {same} |"
+
+
+def _failed(cell: Cell | None, old: bool) -> str:
+    if cell is None:
+        return "not run"
+    return (", ".join(cell.failed) or "none") + (f" {EARLIER}" if old else "")
 
 
 def _versions() -> str:

@@ -20,7 +20,12 @@ from harness.probes.load_capacity import Saturation, saturate, share, unsound
 from harness.runtime import ports
 
 BODIES = [{"rows": [{"row_id": f"r{index}"}]} for index in range(20)]
-RIGHT = [[0.5]] * len(BODIES)
+
+
+def right() -> list[list[float]]:
+    return [[0.5]] * len(BODIES)
+
+
 QUESTIONS = [{"rows": [{"row_id": f"c{index}"}]} for index in range(2500)]
 """More than a stack is asked within a turn."""
 
@@ -159,7 +164,7 @@ def start() -> Iterator[Start]:
 
 def window(candidate: str, reference: str, **more: Any) -> Duet:
     """One window, whatever the machine made of it: outcomes do not depend on when a request was sent."""
-    settings: dict[str, Any] = {"expected": RIGHT, "rate": 40, "seconds": 8, "seed": 1} | more
+    settings: dict[str, Any] = {"right": right, "rate": 40, "seconds": 8, "seed": 1} | more
     return duet({"candidate": candidate, "reference": reference}, BODIES, **settings)
 
 
@@ -223,7 +228,7 @@ def all_counted(window: Duet) -> bool:
     ],
 )
 def test_an_answer_that_costs_the_driver_is_wrong_and_spoils_no_window(start: Start, hostile: str, said: str) -> None:
-    found = run(start(hostile=hostile), start(), expected=None, seconds=3)
+    found = run(start(hostile=hostile), start(), right=None, seconds=3)
     outcomes = found.outcomes("candidate")
     assert outcomes["wrong"] == found.oversized["candidate"] > 0.9 * outcomes.total()
     assert not outcomes["ok"]
@@ -234,20 +239,20 @@ def test_an_answer_that_costs_the_driver_is_wrong_and_spoils_no_window(start: St
 
 
 def test_a_request_counts_whatever_its_answer_does_to_the_client(start: Start) -> None:
-    found = window(start(hostile="broken off"), start(), seconds=2, expected=None)
+    found = window(start(hostile="broken off"), start(), seconds=2, right=None)
     assert set(found.outcomes("candidate")) == {"failed"}
     assert all_counted(found)
     assert "broke off" in found.first["candidate"]
 
 
 def test_what_a_wrong_answer_holds_can_be_written_down_and_is_short(start: Start) -> None:
-    found = window(start(hostile="no text"), start(), seconds=2, expected=None)
+    found = window(start(hostile="no text"), start(), seconds=2, right=None)
     assert found.outcomes("candidate")["wrong"] > 0.9 * found.of("candidate").size
     assert len(found.first["candidate"]) < 250
 
 
 def test_a_dead_server_fails_and_the_window_stands(start: Start) -> None:
-    found = run("http://127.0.0.1:9", start(), seconds=2, expected=None)
+    found = run("http://127.0.0.1:9", start(), seconds=2, right=None)
     assert set(found.outcomes("candidate")) == {"failed"}
     assert found.quantile("candidate", 0.5) == found.timeout_ms
     assert found.not_ok("reference") == 0
@@ -274,7 +279,7 @@ def test_capacity_is_what_a_stack_carries_at_most(start: Start) -> None:
 
 def test_a_question_is_not_repeated_to_measure_capacity(start: Start) -> None:
     """A cache of answers would make it more. Here the questions are used up in well under a second."""
-    found = saturate({"reference": start(0.002)}, BODIES, RIGHT, 4, warm_s=0.0)
+    found = saturate({"reference": start(0.002)}, BODIES, right, 4, warm_s=0.0)
     assert found.outcomes == {"reference": {"ok": len(BODIES)}}
 
 

@@ -862,16 +862,26 @@ def test_a_driver_that_lags_excuses_requests_that_failed_but_no_wrong_answer(out
     assert speed.load.judge(Halves(), promise, window(20.0, outcomes, lag_ms=80.0), alike=False).ok is ok
 
 
-def turns(mine: int, outcomes: Mapping[str, int], theirs: int = 100, driver_cpu: float = 0.1) -> list[Saturation]:
-    """Two turns of four seconds, with so many right answers in each."""
-    one = Saturation(
-        answered={"candidate": (mine, mine + 2, mine - 2, mine), "reference": (theirs,) * 4},
-        outcomes={"candidate": dict(outcomes), "reference": {"ok": 4 * theirs}},
+@pytest.mark.parametrize("mine_ms", [20.0, 60.0])
+def test_a_reference_that_fails_is_no_measure(mine_ms: float) -> None:
+    """What failed counts as slow, so that beside it anything would be quick."""
+    found = window(mine_ms)
+    failed = np.where((found.stack == "reference") & (np.arange(found.stack.size) % 10 == 1), "failed", "ok")
+    promise = Promise("latency", 0.95, 1.5, 25.0, 8.0, lambda count: [])
+    finding = speed.load.judge(Halves(), promise, replace(found, outcome=failed))
+    assert finding.ok is None
+    assert "40 of 200 requests failed at the reference" in finding.sentence
+
+
+def turn(mine: int, outcomes: Mapping[str, int], failed: int = 0, driver_cpu: float = 0.1) -> Saturation:
+    """A turn of four seconds, with so many answers in each; of the reference's requests so many failed."""
+    return Saturation(
+        answered={"candidate": (mine, mine + 2, mine - 2, mine), "reference": (100,) * 4},
+        outcomes={"candidate": dict(outcomes), "reference": {"ok": 400 - failed, "failed": failed}},
         first={"candidate": "the first"},
-        driver_cpu=driver_cpu,
+        driver_cpu={"candidate": 0.1, "reference": driver_cpu},
         finished=True,
     )
-    return [one, one]
 
 
 @pytest.mark.parametrize(
@@ -885,11 +895,61 @@ def turns(mine: int, outcomes: Mapping[str, int], theirs: int = 100, driver_cpu:
     ],
 )
 def test_a_service_carries_most_of_what_the_reference_does(mine: int, outcomes: Mapping[str, int], ok: Any) -> None:
-    found = speed.load.judge_capacity(Halves(), turns(mine, outcomes))
+    found = speed.load.judge_capacity(Halves(), [turn(mine, outcomes)] * 2)
     assert found.ok is ok, found.sentence
 
 
 def test_a_driver_that_is_short_itself_says_nothing_of_capacity() -> None:
-    found = speed.load.judge_capacity(Halves(), turns(60, {"ok": 240}, driver_cpu=0.9))
+    found = speed.load.judge_capacity(Halves(), [turn(60, {"ok": 240}, driver_cpu=0.9)] * 2)
     assert found.ok is None
     assert "of a core" in found.sentence
+
+
+@pytest.mark.parametrize("mine", [{"ok": 390}, {"ok": 390, "wrong": 1}])
+def test_a_reference_that_fails_is_no_measure_of_capacity(mine: Mapping[str, int]) -> None:
+    found = speed.load.judge_capacity(Halves(), [turn(97, mine, failed=20)] * 2)
+    assert found.ok is None
+    assert "40 of 800 requests failed at the reference" in found.sentence
+
+
+class Looked:
+    """As much of a pair as looking at capacity needs; it remembers how many turns were taken, and what was recorded."""
+
+    seed = "a seed"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *looks: int) -> None:
+        """Each further look finds that the candidate carries so many a second."""
+        self.bench, self.orders, self._looks = self, [], list(looks)
+        self.recorded: dict[str, Any] = {}
+        monkeypatch.setattr(speed.load, "_both_orders", self._both)
+
+    def _both(self, pair: Any, orders: Sequence[Any], expected: Any) -> list[Saturation]:
+        self.orders.append([order[0] for order in orders])
+        return [turn(self._looks.pop(0), {"ok": 240})] * 2
+
+    def save(self, name: str, content: Any) -> str:
+        return name
+
+    def chart(self, series: Any) -> None:
+        pass
+
+    def record(self, check: str, finding: Any) -> None:
+        self.recorded[check] = finding.ok
+
+
+@pytest.mark.parametrize(
+    ("first", "further", "ok"),
+    [
+        (97, [], True),
+        (60, [60], False),
+        (62, [97, 97], True),  # a machine that dipped for the candidate's turns
+        (75, [75, 75], None),
+    ],
+)
+def test_no_single_look_at_capacity_takes_points(
+    monkeypatch: pytest.MonkeyPatch, first: int, further: list[int], ok: Any
+) -> None:
+    looked = Looked(monkeypatch, *further)
+    speed.load.measure_capacity(looked, [turn(first, {"ok": 240})] * 2)
+    assert looked.recorded == {"holds_load": ok}
+    assert looked.orders == [["candidate", "reference"], ["reference", "candidate"]][: len(further)]

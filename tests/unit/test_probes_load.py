@@ -206,7 +206,7 @@ def test_where_the_stacks_know_different_things_the_reference_still_says_what_a_
         return at_a_rate(40, 5.0, stack, risk={"candidate": 0.3, "reference": 0.4}[stack])
 
     with sent_by(Driven(answers)):
-        found = saturate(URLS, [b"{}"] * 300, [[0.3]] * 300, 4)
+        found = saturate(URLS, [b"{}"] * 300, lambda: [[0.3]] * 300, 4)
     assert found.outcomes == {"reference": {"wrong": 200}, "candidate": {"ok": 200}}
     assert found.rate("reference") == found.rate("candidate") == 40
     assert unsound([found]) is None
@@ -216,6 +216,26 @@ def test_where_questions_are_used_up_no_second_counts_that_had_none() -> None:
     with sent_by(Driven(lambda plan: at_a_rate(100, 3.6, *plan.urls))):
         found = saturate({"reference": "http://reference"}, [b"{}"] * 360, None, 4)
     assert found.answered == {"reference": (100, 100)}
+
+
+def test_a_stack_that_uses_its_questions_up_at_once_carries_many() -> None:
+    with sent_by(Driven(lambda plan: at_a_rate(1000, 0.36, *plan.urls))):
+        found = saturate({"reference": "http://reference"}, [b"{}"] * 360, None, 4)
+    assert found.rate("reference") == pytest.approx(1000, rel=0.5)
+
+
+def test_what_is_right_is_asked_for_once_all_was_sent() -> None:
+    """A candidate that is asked for it could keep its answers, and would have only to look them up under load."""
+    driven = Driven(lambda plan: at_a_rate(40, 5.0, *plan.urls))
+    plans: list[int] = []
+
+    def right() -> list[list[float]]:
+        plans.append(len(driven.plans))
+        return [[0.5]] * 300
+
+    with sent_by(driven):
+        saturate(URLS, [b"{}"] * 300, right, 4)
+    assert plans == [2]
 
 
 def test_the_share_of_half_the_answers_is_a_half() -> None:
@@ -238,12 +258,18 @@ def test_a_hiccup_widens_the_share() -> None:
     [
         (saturated(100, 0.1), "no answer"),
         (saturated(100).model_copy(update={"finished": False}), "did not finish"),
-        (saturated(100).model_copy(update={"driver_cpu": 0.9}), "of a core"),
+        (saturated(100).model_copy(update={"driver_cpu": {"reference": 0.9, "candidate": 0.1}}), "of a core"),
     ],
 )
 def test_turns_that_say_nothing_are_named(bad: Saturation, said: str) -> None:
     assert said in str(unsound([saturated(100), bad]))
     assert unsound([saturated(100)]) is None
+
+
+def test_how_busy_answers_of_the_candidate_make_the_driver_is_no_excuse() -> None:
+    busy = saturated(60).model_copy(update={"driver_cpu": {"reference": 0.3, "candidate": 0.95}})
+    assert unsound([busy, busy]) is None
+    assert share([busy, busy]).high < 0.75
 
 
 def test_a_candidate_that_answers_nothing_is_no_excuse() -> None:

@@ -16,7 +16,7 @@ from harness.errors import ScenarioError
 from harness.layout import Layouts, site_in
 from harness.model import Activity, CheckResult, Diagnosis, Outcome, RunRecord
 from harness.proof import Cell, Ledger, Row
-from harness.proof.ledger import BASE_UNDER_LOAD, UNDER_LOAD, code_digest
+from harness.proof.ledger import BASE_UNDER_LOAD, OWN_UNDER_LOAD, UNDER_LOAD, code_digest
 from harness.scenario import Scenario
 from harness.scoring import score
 
@@ -250,6 +250,12 @@ def test_how_load_is_measured_counts_for_rows_that_measured_under_load(tiny: Sce
     assert known() == [True, True]
     (base / "drills" / "load.py").write_text("LIMIT = 2\n", encoding="utf-8")
     assert known() == [True, False]
+    (base / "drills" / "load.py").write_text("LIMIT = 1\n", encoding="utf-8")
+    assert known() == [True, True]
+    speed = tmp_path / "tiny" / "grader" / "drills" / "speed.py"
+    speed.parent.mkdir(parents=True)
+    speed.write_text("LIMIT = 2\n", encoding="utf-8")
+    assert known() == [True, False]
     (base / "drills" / "night.py").write_text("LIMIT = 2\n", encoding="utf-8")
     assert known() == [False, False]
 
@@ -268,6 +274,7 @@ def test_what_only_measures_load_is_there() -> None:
     assert all((root / name).is_file() for name in UNDER_LOAD)
     shared = root.parent / "scenarios" / "_base"
     assert all((shared / name).is_file() for name in BASE_UNDER_LOAD)
+    assert all((root.parent / "scenarios" / "broken_pipeline" / name).is_file() for name in OWN_UNDER_LOAD)
 
 
 @pytest.mark.parametrize(
@@ -296,5 +303,10 @@ def test_a_row_of_earlier_code_is_marked(tiny: Scenario) -> None:
     old = proof.markdown(tiny, plan, [cell], {healthy.id})
     assert f"| {healthy.id} † | 100 | 100 |" in old
     assert f"1 of {len(plan.rows)} rows, marked †" in old
-    both = proof.parity(tiny, [healthy], "compose", {healthy.id: cell}, {healthy.id: cell}, {healthy.id})
-    assert f"| {healthy.id} † | none | none | yes |" in both
+    both = {healthy.id: cell}
+    beside = proof.parity(tiny, [healthy], "compose", both, both, old_here={healthy.id})
+    assert f"| {healthy.id} | none † | none | yes |" in beside
+    assert "1 of 1 rows as processes, marked †" in beside
+    beside = proof.parity(tiny, [healthy], "compose", both, both, old_there={healthy.id})
+    assert f"| {healthy.id} | none | none † | yes |" in beside
+    assert "1 of 1 rows on compose, marked †" in beside

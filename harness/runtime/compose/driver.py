@@ -14,9 +14,21 @@ from types import TracebackType
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from harness.errors import EnvironmentFault
+from harness.errors import EnvironmentFault, StackError
 from harness.model import SendLoad
-from harness.runtime.compose.engine import ATTEMPT, HOME, STACK, STARTER, Failures, client, marked, starter, tag
+from harness.runtime.compose.engine import (
+    ATTEMPT,
+    HOME,
+    SERVICE_LABEL,
+    STACK,
+    STARTER,
+    Failures,
+    client,
+    containers,
+    marked,
+    starter,
+    tag,
+)
 from harness.runtime.compose.execs import ask
 from harness.runtime.compose.stack import ComposeStack
 from harness.runtime.inside import places
@@ -30,6 +42,9 @@ MAX_SENT = 64 * 2**20
 """A request sent is some hundred bytes; what the candidate's service answered makes no line longer than a sentence."""
 
 MEMORY = "1g"
+GO_ON_TRIES = 3
+AT_WORK = ("box", "registry", "traffic")
+"""Containers of a stack in which something works at the candidate's call, also once its box stands still."""
 
 
 class DriverContainer(AbstractContextManager[SendLoad | None]):
@@ -144,17 +159,59 @@ def _address(url: str, stack: ComposeStack) -> str | None:
 
 @contextmanager
 def standing_still(stack: ComposeStack) -> Iterator[None]:
-    """As long as the block lasts nothing runs in a stack's box. Raises EnvironmentFault when the engine refuses."""
-    box = stack.container("box")
+    """As long as the block lasts a stack takes nothing of the machine: not its box, nor what works at the box's call.
+
+    What is down stands still by itself; raises StackError when it comes up meanwhile, for that takes the machine.
+    Raises EnvironmentFault when the engine refuses.
+    """
     try:
-        box.reload()
-        if box.status != "running":  # what has crashed stands still, and is its own fault
+        with ExitStack() as stood:
+            for container in containers({STACK: stack.label}):
+                if container.labels.get(SERVICE_LABEL) in AT_WORK:
+                    stood.enter_context(_paused(stack, container))
             yield
-            return
-        box.pause()
-        try:
-            yield
-        finally:
-            box.unpause()
     except Failures as exc:
-        raise EnvironmentFault(f"The box of {stack.name} does not stand still: {str(exc)[:200]}") from exc
+        raise EnvironmentFault(f"{stack.name} does not stand still, or not go on: {str(exc)[:200]}") from exc
+
+
+@contextmanager
+def _paused(stack: ComposeStack, container: Container) -> Iterator[None]:
+    began = _begun(container)
+    try:
+        paused = _pause(container)
+        yield
+    finally:
+        _go_on(container)
+    if not paused and _begun(container) != began:
+        raise StackError(stack.name, "What had ended came up while the other stack was measured alone.")
+
+
+def _begun(container: Container) -> str:
+    container.reload()
+    return str(container.attrs["State"]["StartedAt"])
+
+
+def _pause(container: Container) -> bool:
+    """Whether it is paused; if not, it is down: a candidate's crash, and no fault of the engine."""
+    try:
+        if container.status == "running":
+            container.pause()
+    except Failures:
+        container.reload()
+        if container.status == "running":
+            raise
+    container.reload()
+    return bool(container.status == "paused")
+
+
+def _go_on(container: Container) -> None:
+    """A box that stayed paused would seem to answer nothing: the engine gets more than one try."""
+    for left in reversed(range(GO_ON_TRIES)):
+        container.reload()
+        if container.status != "paused":
+            return
+        try:
+            container.unpause()
+        except Failures:
+            if not left:
+                raise

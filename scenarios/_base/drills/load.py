@@ -4,7 +4,7 @@ Capacity is measured on one stack after the other; latency on both at once, at a
 reference carries at most. All with questions that nobody has asked, so that an answer cache plays no part in them.
 
 An answer is right when it is the reference's to the same question; or, where both do not know the same (`Expected`),
-the one that the candidate gave before.
+the one that the candidate gives to the same question afterwards, in a batch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ CAPACITY, CAPACITY_LIMIT = "holds_load", 0.75
 tree carries .94 to 1.04 of it (six gradings), and one worker .56 to .64 (five)."""
 
 ORDERS = ((REFERENCE, CANDIDATE), (CANDIDATE, REFERENCE))
-"""Who is asked first. Both, so that a machine that gets slower or quicker favours none."""
+"""Who is asked first. Both, so that a machine that gets slower or quicker favours none; every second look begins with
+the other."""
 
 TURN_S = 4
 """Seconds that are counted when a stack is asked as fast as it answers."""
@@ -50,11 +52,15 @@ QUESTIONS = 1600
 PAIRS, SHORTEST_S, LONGEST_S = 400, 8.0, 12.0
 """A window under load holds so many requests of each stack, within these seconds: 20 lie above the 95th percentile."""
 
+CAPACITY_LOOKS = {True: 1, False: 2, None: 3}
+"""Looks at capacity, by what those before say together. A machine that dips for the seconds of one stack's turns makes
+that stack seem slow, so no single look takes points."""
+
 FAILED_AT_MOST = 0.01
 """Share of requests that may fail or be late beyond the timeout; a wrong answer is never allowed."""
 
 LOOKS = 3
-"""A measurement that says too little is extended, at most twice (declared, so that no look is chosen by its result)."""
+"""A window that says too little is extended, at most twice (declared, so that no look is chosen by its result)."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,12 @@ class Promise:
 def under_load(pair: Pair, expected: Expected | None = None) -> None:
     """Record capacity, beside the reference's, and latency, at a rate both carry with ease; each where it is wanted.
 
-    In this order, so that latency is measured on stacks that have answered equally much. Raises RuntimeError when the
+    In this order, so that latency is measured on stacks that have both been under load. Raises RuntimeError when the
     reference answers nothing under load.
     """
     bench = pair.bench
     with bench.activity("load: as fast as each stack answers", "load"):
-        turns = _both_orders(pair, expected)
+        turns = _both_orders(pair, ORDERS, expected)
         most = _mean_rate(turns, REFERENCE)
     if not most:
         raise RuntimeError("the reference answers nothing under load")
@@ -92,10 +98,10 @@ def under_load(pair: Pair, expected: Expected | None = None) -> None:
 
 
 def measure_capacity(pair: Pair, turns: list[Saturation], expected: Expected | None = None) -> None:
-    """Record holds_load, from turns of both stacks, and from as many more where they say too little."""
+    """Record holds_load, from turns of both stacks, and from as many more as CAPACITY_LOOKS asks for."""
     finding = judge_capacity(pair, turns, alike=expected is None)
-    while finding.ok is None and len(turns) < LOOKS * len(ORDERS):
-        turns += _both_orders(pair, expected)
+    while (looks := len(turns) // len(ORDERS)) < CAPACITY_LOOKS[finding.ok]:
+        turns += _both_orders(pair, ORDERS[:: 1 if looks % 2 == 0 else -1], expected)
         finding = judge_capacity(pair, turns, alike=expected is None)
     _chart_capacity(pair, turns)
     pair.bench.record(CAPACITY, finding)
@@ -107,11 +113,11 @@ def judge_capacity(pair: Pair, turns: Sequence[Saturation], alike: bool = True) 
     evidence = {"turns": [each.model_dump(mode="json") for each in turns], "share": interval}
     saved = (pair.bench.save(f"{CAPACITY}/turns.json", evidence),)
     outcomes = {name: sum((Counter(each.outcomes[name]) for each in turns), Counter()) for name in STACKS}
+    if failed := _reference_failed(outcomes[REFERENCE], alike):
+        return Finding(None, failed, "", saved)
     first = next((each.first[CANDIDATE] for each in turns if CANDIDATE in each.first), "")
-    wrong = _wrong_answers(outcomes[CANDIDATE], first)
-    if wrong:
-        ok = None if _bad_share(outcomes[REFERENCE], alike) > FAILED_AT_MOST else False
-        return Finding(ok, wrong, str(interval), saved)
+    if wrong := _wrong_answers(outcomes[CANDIDATE], first):
+        return Finding(False, wrong, str(interval), saved)
     if invalid := load_capacity.unsound(turns):
         return Finding(None, f"The measurement says nothing: {invalid}.", "", saved)
     mine, theirs = (_mean_rate(turns, name) for name in STACKS)
@@ -119,12 +125,12 @@ def judge_capacity(pair: Pair, turns: Sequence[Saturation], alike: bool = True) 
     return Finding(_at_least(interval, CAPACITY_LIMIT), sentence, str(interval), saved)
 
 
-def _both_orders(pair: Pair, expected: Expected | None) -> list[Saturation]:
+def _both_orders(pair: Pair, orders: Sequence[Sequence[str]], expected: Expected | None) -> list[Saturation]:
     found = []
-    for order in ORDERS:
+    for order in orders:
         urls, bodies = _urls(pair), new_questions(pair)(QUESTIONS)
-        answers = expected(bodies) if expected is not None else None
-        found.append(load_capacity.saturate({name: urls[name] for name in order}, bodies, answers, TURN_S))
+        right = partial(expected, bodies) if expected is not None else None
+        found.append(load_capacity.saturate({name: urls[name] for name in order}, bodies, right, TURN_S))
     return found
 
 
@@ -157,26 +163,27 @@ def measure(pair: Pair, promise: Promise, expected: Expected | None = None) -> N
 
 def _duet(pair: Pair, promise: Promise, look: int, expected: Expected | None) -> Duet:
     bodies = promise.bodies(int(promise.rate * (promise.seconds + 1.0) * 1.3) + 20)
-    answers = expected(bodies) if expected is not None else None
+    right = partial(expected, bodies) if expected is not None else None
     seed = _seed(pair, f"{promise.check} {look}")
-    return load.duet(_urls(pair), bodies, answers, promise.rate, promise.seconds, seed)
+    return load.duet(_urls(pair), bodies, right, promise.rate, promise.seconds, seed)
 
 
 def judge(pair: Pair, promise: Promise, window: Duet, alike: bool = True) -> Finding:
     """Whether the promise holds in a window. Where stacks are not to answer alike, no answer of the reference is wrong.
 
-    None where the window says nothing, or the reference fails as well. No driver's trouble makes an answer wrong.
+    None where the window says nothing, or the reference fails. No driver's trouble makes an answer wrong.
     """
     seed = _seed(pair, promise.check)
     interval = load.ratio(window, promise.q, seed)
     saved = (pair.bench.save(f"{promise.check}/window.json", window.evidence() | {"ratio": interval}),)
+    if failed := _reference_failed(window.outcomes(REFERENCE), alike):
+        return Finding(None, failed, "", saved)
     invalid = load.valid(window)
     if invalid and not window.outcomes(CANDIDATE)["wrong"]:
         return _despite(invalid, promise, window, seed, saved)
     wrong = _wrong_answers(window.outcomes(CANDIDATE), window.first.get(CANDIDATE, ""))
     if wrong:
-        ok = None if _bad_share(window.outcomes(REFERENCE), alike) > FAILED_AT_MOST else False
-        return Finding(ok, wrong, str(interval), saved)
+        return Finding(False, wrong, str(interval), saved)
     name = f"p{promise.q * 100:.0f}"
     sentence = (
         f"{name} {window.quantile(CANDIDATE, promise.q):.0f} ms against the reference's "
@@ -215,6 +222,14 @@ def _wrong_answers(outcomes: Counter[str], first: str) -> str:
     if _bad_share(outcomes, True) > FAILED_AT_MOST:
         return f"{outcomes.total() - outcomes['ok']} of {outcomes.total()} requests failed; the first: {first}."
     return ""
+
+
+def _reference_failed(outcomes: Counter[str], alike: bool) -> str:
+    """Where it fails itself it is no measure: what failed counts as slow, and anything would be quicker."""
+    if _bad_share(outcomes, alike) <= FAILED_AT_MOST:
+        return ""
+    failed = outcomes.total() - outcomes["ok"] - (0 if alike else outcomes["wrong"])
+    return f"The measurement says nothing: {failed} of {outcomes.total()} requests failed at the reference."
 
 
 def _bad_share(outcomes: Counter[str], alike: bool) -> float:

@@ -1,7 +1,8 @@
 """Speed under load where the two stacks' tables differ: each answer is held against the candidate's own.
 
 Load compares a candidate's answers with the reference's. A table that is wrong (another check's) makes every answer
-another; then what the candidate said to the same questions in a batch before the load is what its answers must be.
+another; then what the candidate says to the same questions in batches after the load is what its answers must have
+been. (Before the load it would make them known to a cache.)
 """
 
 from __future__ import annotations
