@@ -19,10 +19,12 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from docker.errors import APIError
 
 from harness.errors import EnvironmentFault
 from harness.runtime import ports as ports_here
 from harness.runtime.compose import ports
+from harness.runtime.compose.driver import TRIES, _paused
 from harness.runtime.compose.engine import IMAGES, ROOT, marked, too_old
 from harness.runtime.compose.execs import STDERR_BYTES, ask
 from harness.runtime.inside import door, places, reserving
@@ -255,3 +257,42 @@ def tells(process: psutil.Process, folder: str) -> bool:
     with suppress(psutil.Error, OSError):
         return process.environ().get(MARK) == folder
     return False
+
+
+class Busy:
+    """A container that cannot be frozen, or thawed, the first times: as where it is forking just then."""
+
+    def __init__(self, freezing: int = 0, thawing: int = 0) -> None:
+        self.status, self.attrs = "running", {"State": {"StartedAt": "then"}}
+        self._left = {"running": freezing, "paused": thawing}
+
+    def reload(self) -> None:
+        pass
+
+    def pause(self) -> None:
+        self._become("paused")
+
+    def unpause(self) -> None:
+        self._become("running")
+
+    def _become(self, state: str) -> None:
+        if self._left[self.status]:
+            self._left[self.status] -= 1
+            raise APIError("unable to freeze")
+        self.status = state
+
+
+def test_a_container_that_is_hard_to_freeze_is_frozen_and_goes_on() -> None:
+    busy: Any = Busy(freezing=TRIES - 1, thawing=TRIES - 1)
+    stack: Any = None
+    with _paused(stack, busy):
+        assert busy.status == "paused"
+    assert busy.status == "running"
+
+
+def test_a_container_that_cannot_be_frozen_is_said_and_goes_on() -> None:
+    busy: Any = Busy(freezing=TRIES)
+    stack: Any = None
+    with pytest.raises(APIError, match="freeze"), _paused(stack, busy):
+        pytest.fail("nothing is measured beside it")
+    assert busy.status == "running"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import TracebackType
 
@@ -42,7 +42,7 @@ MAX_SENT = 64 * 2**20
 """A request sent is some hundred bytes; what the candidate's service answered makes no line longer than a sentence."""
 
 MEMORY = "1g"
-GO_ON_TRIES = 3
+TRIES = 3
 AT_WORK = ("box", "registry", "traffic")
 """Containers of a stack in which something works at the candidate's call, also once its box stands still."""
 
@@ -171,7 +171,7 @@ def standing_still(stack: ComposeStack) -> Iterator[None]:
                     stood.enter_context(_paused(stack, container))
             yield
     except Failures as exc:
-        raise EnvironmentFault(f"{stack.name} does not stand still, or not go on: {str(exc)[:200]}") from exc
+        raise EnvironmentFault(f"{stack.name} does not stand still, or not go on: {str(exc)[-200:]}") from exc
 
 
 @contextmanager
@@ -193,25 +193,24 @@ def _begun(container: Container) -> str:
 
 def _pause(container: Container) -> bool:
     """Whether it is paused; if not, it is down: a candidate's crash, and no fault of the engine."""
-    try:
-        if container.status == "running":
-            container.pause()
-    except Failures:
-        container.reload()
-        if container.status == "running":
-            raise
-    container.reload()
+    _insist(container, container.pause, "running")
     return bool(container.status == "paused")
 
 
 def _go_on(container: Container) -> None:
-    """A box that stayed paused would seem to answer nothing: the engine gets more than one try."""
-    for left in reversed(range(GO_ON_TRIES)):
+    """A box that stayed paused would seem to answer nothing."""
+    _insist(container, container.unpause, "paused")
+
+
+def _insist(container: Container, call: Callable[[], object], state: str) -> None:
+    """Bring a container out of a state. The engine gets some tries: freezing what is busy may fail once."""
+    for left in reversed(range(TRIES)):
         container.reload()
-        if container.status != "paused":
+        if container.status != state:
             return
         try:
-            container.unpause()
+            call()
         except Failures:
             if not left:
                 raise
+    container.reload()
