@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,29 +53,27 @@ def test_a_stack_stands_still_while_the_other_alone_is_loaded(tmp_path: Path, ti
             assert httpx.get(f"{url}/word", timeout=5.0).status_code == 200, "it goes on"
 
 
-def test_a_box_that_is_down_stands_still_as_it_is(tmp_path: Path, tiny_root: Path) -> None:
+@pytest.fixture
+def ended(tmp_path: Path, tiny_root: Path) -> Iterator[ComposeStack]:
+    """A stack whose box has ended."""
+    needs_engine()
+    kit, tiny = ComposeKit(tmp_path / "home"), scenarios.load(tiny_root / "tiny")
+    with running(kit, plan_of(tiny, "candidate", tmp_path / "stack"), 90.0) as stack:
+        assert isinstance(stack, ComposeStack)
+        stack.container("box").stop(timeout=1)
+        yield stack
+
+
+def test_a_box_that_is_down_stands_still_as_it_is(ended: ComposeStack) -> None:
     """Else a candidate's crash would end the grading as a fault of the machine."""
-    needs_engine()
-    kit, tiny = ComposeKit(tmp_path / "home"), scenarios.load(tiny_root / "tiny")
-    with running(kit, plan_of(tiny, "candidate", tmp_path / "stack"), 90.0) as stack:
-        assert isinstance(stack, ComposeStack)
-        box = stack.container("box")
-        box.stop(timeout=1)
-        with standing_still(stack):
-            box.reload()
-            assert box.status == "exited"
+    with standing_still(ended):
+        box = ended.container("box")
+        box.reload()
+        assert box.status == "exited"
 
 
-def test_a_box_that_comes_up_while_the_other_stack_is_measured_is_its_own_fault(
-    tmp_path: Path, tiny_root: Path
-) -> None:
+def test_a_box_that_comes_up_while_the_other_stack_is_measured_is_its_own_fault(ended: ComposeStack) -> None:
     """Its boot takes the machine; who ends itself at the right moment would make the reference seem slow."""
-    needs_engine()
-    kit, tiny = ComposeKit(tmp_path / "home"), scenarios.load(tiny_root / "tiny")
-    with running(kit, plan_of(tiny, "candidate", tmp_path / "stack"), 90.0) as stack:
-        assert isinstance(stack, ComposeStack)
-        box = stack.container("box")
-        box.stop(timeout=1)
-        with pytest.raises(StackError, match="came up") as caught, standing_still(stack):
-            box.start()
-        assert caught.value.stack == "candidate"
+    with pytest.raises(StackError, match="came up") as caught, standing_still(ended):
+        ended.container("box").start()
+    assert caught.value.stack == "candidate"
