@@ -67,6 +67,10 @@ class BoundedResponse(HTTPSocketPoolResponse):
             raise TooMuch(f"{self._bytes} bytes in {self._pieces} pieces")
         super().feed(data)
 
+    def should_close(self) -> bool:
+        """Always: a server that was asked to close may do so without saying it, and the next request would fail."""
+        return True
+
 
 # The client takes no class of responses as an argument.
 gevent_client.HTTPSocketPoolResponse = BoundedResponse  # type: ignore[attr-defined]

@@ -69,23 +69,28 @@ def _serve_hostile(port: int, kind: str) -> None:
         disable_nagle_algorithm = True
 
         def handle(self) -> None:
-            head = b"".join(iter(self.rfile.readline, b"\r\n")).decode()
-            length = next(int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-l"))
+            self.head = b"".join(iter(self.rfile.readline, b"\r\n")).decode().lower()
+            length = next(int(line.split(":")[1]) for line in self.head.splitlines() if line.startswith("content-l"))
             row = json.loads(self.rfile.read(length))["rows"][0]["row_id"]
             model = {"name": "flight-delay", "version": "1", "run_id": "r"}
             right = {"row_id": row, "p_late": 0.5, "model": model, "feature_date": None, "features": {}}
             with suppress(OSError):  # the client has gone
                 HOSTILE[kind](self, right)
 
-        def answer(self, content: Any, cut: int | None = None) -> None:
+        def answer(self, content: Any, cut: int | None = None, more: bytes = b"") -> None:
             body = json.dumps([content]).encode()
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:cut])
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (more, len(body)) + body[:cut])
 
     class Server(socketserver.ThreadingTCPServer):
         request_queue_size = 128
         daemon_threads = True
 
     Server(("127.0.0.1", port), Handler).serve_forever()
+
+
+def _closes_unsaid(server: Any, right: dict[str, Any]) -> None:
+    """As the standard library's server does: it closes when asked to, and does not say so."""
+    server.answer(right)
 
 
 def _padded(server: Any, right: dict[str, Any]) -> None:
@@ -114,16 +119,24 @@ def _broken_off(server: Any, right: dict[str, Any]) -> None:
     server.answer(right, cut=20)
 
 
+def _cookies(server: Any, right: dict[str, Any]) -> None:
+    """Within the bound of a head; and whoever brings one back is told something else."""
+    cookies = b"".join(b"Set-Cookie: c%d=1; Path=/; Max-Age=60\r\n" % number for number in range(200))
+    server.answer(right | {"p_late": 0.4} if "\ncookie:" in server.head else right, more=cookies)
+
+
 def _key_that_is_no_text(server: Any, right: dict[str, Any]) -> None:
     server.answer(right | {"features": {"\ud800" * 900: [1]}})
 
 
 HOSTILE = {
+    "closes unsaid": _closes_unsaid,
     "padded": _padded,
     "endless head": _endless_head,
     "endless interim": _endless_interim,
     "in pieces": _in_pieces,
     "broken off": _broken_off,
+    "cookies": _cookies,
     "no text": _key_that_is_no_text,
 }
 
@@ -236,6 +249,22 @@ def test_an_answer_that_costs_the_driver_is_wrong_and_spoils_no_window(start: St
     assert all_counted(found)
     assert found.driver_cpu < 0.7, "it is cut off early"
     assert found.not_ok("reference") < 0.1 * found.of("reference").size
+
+
+def test_each_request_has_a_connection_of_its_own(start: Start) -> None:
+    """One that the other side is about to close would fail a request of an honest server now and then."""
+    found = window(start(hostile="closes unsaid"), start(), rate=100, seconds=5)
+    assert set(found.outcomes("candidate")) == {"ok"}
+    turn = saturate({"candidate": start(hostile="closes unsaid")}, QUESTIONS, None, 4)
+    assert set(turn.outcomes["candidate"]) == {"ok"}
+
+
+def test_cookies_are_neither_brought_back_nor_cost_the_driver(start: Start) -> None:
+    """Kept, they cost it some milliseconds an answer, and the window is the candidate's to spoil."""
+    found = run(start(hostile="cookies"), start(), seconds=3)
+    assert set(found.outcomes("candidate")) == {"ok"}
+    assert all_counted(found)
+    assert found.driver_cpu < 0.7
 
 
 def test_a_request_counts_whatever_its_answer_does_to_the_client(start: Start) -> None:
