@@ -25,7 +25,7 @@ import gevent
 import numpy as np
 from gevent.event import Event
 from geventhttpclient import client as gevent_client
-from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
+from geventhttpclient.response import HTTPParseError, HTTPResponse, HTTPSocketPoolResponse
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
 from locust.exception import StopUser
@@ -70,6 +70,12 @@ class BoundedResponse(HTTPSocketPoolResponse):
     def should_close(self) -> bool:
         """Always: a server that was asked to close may do so without saying it, and the next request would fail."""
         return True
+
+    def _on_message_complete(self) -> None:
+        if self.get_code() < 200:  # the client would let go of a connection that the answer is yet to come on
+            HTTPResponse._on_message_complete(self)
+        else:
+            super()._on_message_complete()
 
 
 # The client takes no class of responses as an argument.

@@ -93,6 +93,13 @@ def _closes_unsaid(server: Any, right: dict[str, Any]) -> None:
     server.answer(right)
 
 
+def _hints(server: Any, right: dict[str, Any]) -> None:
+    """An interim answer, as HTTP allows, and the answer in a piece of its own."""
+    server.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+    time.sleep(0.01)
+    server.answer(right)
+
+
 def _padded(server: Any, right: dict[str, Any]) -> None:
     server.answer(right | {"more": [0.5] * 40_000})
 
@@ -131,6 +138,7 @@ def _key_that_is_no_text(server: Any, right: dict[str, Any]) -> None:
 
 HOSTILE = {
     "closes unsaid": _closes_unsaid,
+    "hints": _hints,
     "padded": _padded,
     "endless head": _endless_head,
     "endless interim": _endless_interim,
@@ -257,6 +265,11 @@ def test_each_request_has_a_connection_of_its_own(start: Start) -> None:
     assert set(found.outcomes("candidate")) == {"ok"}
     turn = saturate({"candidate": start(hostile="closes unsaid")}, QUESTIONS, None, 4)
     assert set(turn.outcomes["candidate"]) == {"ok"}
+
+
+def test_an_interim_answer_is_not_the_answer(start: Start) -> None:
+    found = window(start(hostile="hints"), start(), rate=100, seconds=3)
+    assert set(found.outcomes("candidate")) == {"ok"}
 
 
 def test_cookies_are_neither_brought_back_nor_cost_the_driver(start: Start) -> None:
